@@ -1,0 +1,203 @@
+/*
+ * gguf.h - run GGUF language models: the library's only public header.
+ *
+ *   file ──> gguf_model (immutable, may be shared) ──> gguf_session (one timeline) ──> logits
+ *   text <─> gguf_vocab <─> token ids                  gguf_sampler: logits ──> id
+ *
+ * A function that can fail returns false or NULL and takes a gguf_error last, which may be NULL. The
+ * first error stored in a gguf_error stays: reuse one only after setting it to zero.
+ */
+#ifndef GGUF_H
+#define GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GGUF_VERSION "0.1.0"
+
+/* ---- errors --------------------------------------------------------------------------------- */
+
+/* What went wrong, by kind; each is also the exit code of the commands. */
+typedef enum {
+    GGUF_OK = 0,
+    GGUF_ERR_RUN = 1,     /* failed while running: input or output, a NaN, a bug */
+    GGUF_ERR_USAGE = 2,   /* the caller asked for something that makes no sense */
+    GGUF_ERR_MODEL = 3,   /* the file cannot be used: missing, damaged, unsupported */
+    GGUF_ERR_CONTEXT = 4, /* the ids do not fit into the context */
+    GGUF_ERR_MEMORY = 5,  /* not enough memory */
+    GGUF_ERR_STOPPED = 6, /* the `stop` callback asked for it */
+} gguf_code;
+
+typedef struct {
+    gguf_code code;
+    char message[512]; /* one sentence, without control characters: the thing, the place, the way out */
+} gguf_error;
+
+/* Receives one line of advice that is not an error; never called after the call it was given to. */
+typedef void gguf_warn_fn(void *ctx, const char *message);
+
+/* ---- model ---------------------------------------------------------------------------------- */
+
+typedef struct gguf_model gguf_model;
+typedef struct gguf_vocab gguf_vocab;
+
+typedef struct {
+    bool no_mmap;       /* read the file into memory instead of mapping it */
+    bool mlock;         /* keep the mapped file in memory; a warning where that is refused */
+    bool vocab_only;    /* load the vocabulary alone: works without tensors and hyper-parameters */
+    const char *pre;    /* the pre-tokenizer to use instead of the one that the file names, or NULL */
+    gguf_warn_fn *warn; /* or NULL */
+    void *warn_ctx;
+} gguf_model_params;
+
+typedef struct {
+    const char *arch;          /* "llama" */
+    const char *name;          /* general.name, or "" */
+    const char *chat_template; /* the file's Jinja text, or NULL */
+    uint64_t n_params;         /* elements of all tensors */
+    uint64_t n_bytes;          /* bytes of all tensors */
+    uint32_t n_vocab, n_ctx_train, n_embd, n_layer;
+} gguf_model_info;
+
+/* Opens a GGUF file, or all files of a split model given any one of them. params may be NULL. */
+gguf_model *gguf_model_open(const char *path, const gguf_model_params *params, gguf_error *err);
+void gguf_model_close(gguf_model *model); /* NULL is fine; sessions must be closed before */
+gguf_model_info gguf_model_get_info(const gguf_model *model);
+/* The vocabulary, or NULL where the file has none. */
+const gguf_vocab *gguf_model_vocab(const gguf_model *model);
+
+/* ---- vocabulary ----------------------------------------------------------------------------- */
+
+#define GGUF_NO_TOKEN (-1)
+
+typedef enum {
+    GGUF_TOKEN_NORMAL = 1,
+    GGUF_TOKEN_UNKNOWN = 2,
+    GGUF_TOKEN_CONTROL = 3,
+    GGUF_TOKEN_USER_DEFINED = 4,
+    GGUF_TOKEN_UNUSED = 5,
+    GGUF_TOKEN_BYTE = 6,
+} gguf_token_type;
+
+uint32_t gguf_vocab_size(const gguf_vocab *vocab);
+int32_t gguf_vocab_bos(const gguf_vocab *vocab); /* GGUF_NO_TOKEN where the file names none */
+int32_t gguf_vocab_eos(const gguf_vocab *vocab);
+bool gguf_vocab_adds_bos(const gguf_vocab *vocab); /* whether a prompt starts with BOS */
+bool gguf_vocab_adds_eos(const gguf_vocab *vocab);
+bool gguf_vocab_is_end(const gguf_vocab *vocab, int32_t id); /* a token that ends generation */
+gguf_token_type gguf_vocab_type(const gguf_vocab *vocab, int32_t id);
+/* The token's name in the file ("<0x0A>", "▁the", "Ġthe"); not NUL-terminated. */
+const char *gguf_vocab_name(const gguf_vocab *vocab, int32_t id, size_t *n);
+
+typedef struct {
+    bool no_bos;        /* leave out the BOS and EOS that the file asks for */
+    bool parse_special; /* control tokens' names in the text become these tokens */
+} gguf_tokenize_params;
+
+/* Ids of text[0..n), which may hold any bytes. Returns their count and *ids, to be released with
+ * free(); or -1. params may be NULL. Time is linear in n. */
+ptrdiff_t gguf_vocab_tokenize(const gguf_vocab *vocab, const char *text, size_t n, const gguf_tokenize_params *params,
+                              int32_t **ids, gguf_error *err);
+
+/* Turns ids back into bytes, one at a time: a SentencePiece vocabulary drops the space before the
+ * first word. Zero-initialise for a text's beginning; set `inside` to go on within one. */
+typedef struct {
+    bool inside;  /* text came before: a leading space is kept */
+    bool special; /* show control tokens by their names; else they give no text */
+} gguf_detokenizer;
+
+/* The bytes of one id (may be an incomplete UTF-8 sequence): writes at most `size` of them to out
+ * and returns their whole count. An id outside the vocabulary gives none. */
+size_t gguf_vocab_detokenize(const gguf_vocab *vocab, gguf_detokenizer *state, int32_t id, char *out, size_t size);
+
+/* ---- session -------------------------------------------------------------------------------- */
+
+typedef struct gguf_session gguf_session;
+
+typedef enum { GGUF_CACHE_F16, GGUF_CACHE_F32 } gguf_cache_type;
+
+typedef struct {
+    uint32_t n_ctx;     /* positions at most; 0: the trained context, lowered with a warning if too large */
+    uint32_t n_batch;   /* positions computed at once; 0: 512 */
+    uint32_t n_threads; /* 0: what affinity, cgroup and cores allow */
+    gguf_cache_type cache_k, cache_v;
+    gguf_warn_fn *warn; /* or NULL */
+    void *warn_ctx;
+    bool (*stop)(void *ctx); /* or NULL; asked several times a layer: true ends the call, GGUF_ERR_STOPPED */
+    void *stop_ctx;
+} gguf_session_params;
+
+/* params may be NULL. The cache is address space: a page costs memory when a position reaches it. */
+gguf_session *gguf_session_open(const gguf_model *model, const gguf_session_params *params, gguf_error *err);
+void gguf_session_close(gguf_session *session); /* NULL is fine */
+
+uint32_t gguf_session_context(const gguf_session *session);  /* positions at most */
+uint32_t gguf_session_position(const gguf_session *session); /* positions filled */
+uint32_t gguf_session_threads(const gguf_session *session);
+
+/* Appends ids[0..n) to the timeline. More than fit: GGUF_ERR_CONTEXT, and nothing is appended. After
+ * any other error the position is where the last whole batch ended. */
+bool gguf_session_decode(gguf_session *session, const int32_t *ids, size_t n, gguf_error *err);
+/* Logits [n_vocab] after the last id; valid until the next call with this session. */
+const float *gguf_session_logits(const gguf_session *session);
+/* As gguf_session_decode, and hands over the logits [n_vocab] of every position, in order; false
+ * from `each` ends the call with GGUF_ERR_STOPPED. */
+bool gguf_session_score(gguf_session *session, const int32_t *ids, size_t n,
+                        bool (*each)(void *ctx, uint32_t position, const float *logits), void *ctx, gguf_error *err);
+/* Forgets everything from `position` on. A position not yet filled is an error. */
+bool gguf_session_rewind(gguf_session *session, uint32_t position, gguf_error *err);
+
+/* ---- sampler -------------------------------------------------------------------------------- */
+
+typedef struct gguf_sampler gguf_sampler;
+
+/* The chain, in this order; a step whose value is the one in brackets does nothing. */
+typedef struct {
+    int32_t penalty_last_n;  /* tokens looked back at by the penalties; 0 none, -1 all [0] */
+    float penalty_repeat;    /* [1] */
+    float penalty_frequency; /* [0] */
+    float penalty_presence;  /* [0] */
+    int32_t top_k;           /* [0] */
+    float typical_p;         /* [1] */
+    float top_p;             /* [1] */
+    float min_p;             /* [0] */
+    float temperature;       /* 0: greedy */
+    uint64_t seed;
+} gguf_sampler_params;
+
+/* llama.cpp's defaults, seed 0: top-k 40, top-p 0.95, min-p 0.05, temperature 0.8. */
+gguf_sampler_params gguf_sampler_defaults(void);
+/* params may be NULL. Values that make no sense: GGUF_ERR_USAGE. */
+gguf_sampler *gguf_sampler_open(uint32_t n_vocab, const gguf_sampler_params *params, gguf_error *err);
+void gguf_sampler_close(gguf_sampler *sampler); /* NULL is fine */
+/* Chooses an id from logits [n_vocab], which stay as they are. The same seed, parameters and logits
+ * give the same id on every machine. Ties go to the lower id. Ids in `banned` are never chosen. */
+int32_t gguf_sampler_sample(gguf_sampler *sampler, const float *logits, const int32_t *banned, size_t n_banned);
+/* Tells the sampler that the text goes on with this id (of the prompt, too): the penalties count it. */
+void gguf_sampler_accept(gguf_sampler *sampler, int32_t id);
+
+typedef struct {
+    int32_t id;
+    float logprob; /* natural logarithm */
+} gguf_logprob;
+
+/* The n likeliest ids of logits [n_vocab] before any sampling, likeliest first, into top[n], and the
+ * log-probability of `id`. */
+float gguf_logits_logprobs(const float *logits, uint32_t n_vocab, int32_t id, gguf_logprob *top, size_t n);
+
+/* ---- process -------------------------------------------------------------------------------- */
+
+/* A mapped file that shrinks under a running program raises SIGBUS. This installs a handler that says
+ * so and ends the program with code 1 when the address is in a mapped model, and leaves every other
+ * SIGBUS alone. The commands call it; a program with handlers of its own need not. */
+void gguf_catch_file_faults(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

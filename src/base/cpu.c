@@ -1,0 +1,113 @@
+#include "base/cpu.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+
+static const char *const names[CPU_TIER_COUNT] =
+    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVX512] = "avx512"};
+
+const char *cpu_tier_name(cpu_tier tier) { return names[tier]; }
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Which register files the operating system saves (XCR0); only to be asked where cpuid says OSXSAVE. */
+static unsigned saved_state(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+bool cpu_has(cpu_tier tier) {
+    enum { OSXSAVE = 1 << 27, FMA = 1 << 12, F16C = 1 << 29, AVX2 = 1 << 5 };
+    enum { F = 1 << 16, DQ = 1 << 17, BW = 1 << 30, VBMI = 1 << 1, VNNI = 1 << 11 };
+    const unsigned vl = 1u << 31, ymm = 0x6, zmm = 0xE6;
+    if (tier == CPU_SCALAR) return true;
+    unsigned a, b, c, d, b7, c7;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE)) return false;
+    bool fma_f16c = (c & FMA) && (c & F16C);
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d)) return false;
+    bool avx2 = fma_f16c && (b7 & AVX2) && (saved_state() & ymm) == ymm;
+    if (tier == CPU_AVX2) return avx2;
+    return tier == CPU_AVX512 && avx2 && (b7 & F) && (b7 & DQ) && (b7 & BW) && (b7 & vl) && (c7 & VBMI) &&
+           (c7 & VNNI) && (saved_state() & zmm) == zmm;
+}
+#else
+bool cpu_has(cpu_tier tier) { return tier == CPU_SCALAR; }
+#endif
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+int cpu_quota_cores(const char *cpu_max) {
+    char *end;
+    long long quota = strtoll(cpu_max, &end, 10);
+    if (end == cpu_max || quota <= 0) return 0; /* "max": no quota */
+    long long period = strtoll(end, NULL, 10);
+    if (period <= 0) return 0;
+    long long cores = quota / period;
+    return cores < 1 ? 1 : cores > INT_MAX ? INT_MAX : (int)cores;
+}
+
+static uint64_t parse_quota(const char *line) {
+    int cores = cpu_quota_cores(line);
+    return cores > 0 ? (uint64_t)cores : UINT64_MAX;
+}
+
+/* The quota of cgroups of version 1 stands in two files. */
+static uint64_t old_quota(void) {
+    char quota[64], period[64], both[160];
+    if (!read_first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, sizeof quota) ||
+        !read_first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof period)) {
+        return UINT64_MAX;
+    }
+    snprintf(both, sizeof both, "%s %s", quota, period);
+    return parse_quota(both);
+}
+
+/* Cores rather than hardware threads: of each group of siblings the first in the mask counts. */
+static int physical_cores(const cpu_set_t *mask, size_t size, int n_cpus) {
+    int cores = 0;
+    for (int i = 0; i < n_cpus; i++) {
+        if (!CPU_ISSET_S((size_t)i, size, mask)) continue;
+        char path[128], line[256];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", i);
+        if (!read_first_line(path, line, sizeof line)) {
+            cores++;
+            continue;
+        }
+        /* "0,64" or "0-1": the first sibling that the mask has stands for the core */
+        bool first = true;
+        for (char *p = line; *p && first;) {
+            char *end;
+            long from = strtol(p, &end, 10), to = from;
+            if (end == p) break;
+            if (*end == '-') to = strtol(end + 1, &end, 10);
+            for (long s = from; s <= to && s < i && first; s++) first = s < 0 || !CPU_ISSET_S((size_t)s, size, mask);
+            p = *end == ',' ? end + 1 : end;
+        }
+        cores += first;
+    }
+    return cores;
+}
+
+int cpu_default_threads(void) {
+    long configured = sysconf(_SC_NPROCESSORS_CONF);
+    int n_cpus = configured > 0 && configured < 65536 ? (int)configured : 1;
+    cpu_set_t *mask = CPU_ALLOC((size_t)n_cpus);
+    if (!mask) return 1;
+    size_t size = CPU_ALLOC_SIZE((size_t)n_cpus);
+    CPU_ZERO_S(size, mask);
+    int n = 0;
+    if (sched_getaffinity(0, size, mask) == 0) n = physical_cores(mask, size, n_cpus);
+    CPU_FREE(mask);
+    uint64_t quota = cgroup_least("cpu.max", parse_quota), old = old_quota();
+    quota = old < quota ? old : quota;
+    if (quota < (uint64_t)n) n = (int)quota;
+    return n < 1 ? 1 : n;
+}

@@ -1,0 +1,25 @@
+/* What this machine's processor can do, and how much of it we may use. */
+#ifndef BASE_CPU_H
+#define BASE_CPU_H
+
+#include <stdbool.h>
+
+/* Tiers of instructions, each a superset of those of its architecture above it. */
+typedef enum {
+    CPU_SCALAR,
+    CPU_AVX2,   /* x86: AVX2, FMA, F16C */
+    CPU_AVX512, /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI */
+    CPU_TIER_COUNT
+} cpu_tier;
+
+const char *cpu_tier_name(cpu_tier tier);
+/* Whether the processor and the operating system have all of the tier. */
+bool cpu_has(cpu_tier tier);
+
+/* Threads that a run should have: the least of the cores in the affinity mask, the cgroup's processor quota
+ * (rounded down, at least 1) and the physical cores. */
+int cpu_default_threads(void);
+/* The parts of the above, for tests: a quota file's text ("200000 100000", "max 100000") as whole cores, 0 for none. */
+int cpu_quota_cores(const char *cpu_max);
+
+#endif

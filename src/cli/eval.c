@@ -1,0 +1,129 @@
+/* gguf-eval: token ids go in, numbers come out: logits of every position, or what an operation made on the way. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cli/input.h"
+#include "model/model.h"
+#include "session/session.h"
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+static bool parse_ids(const char *text, buffer *ids, gguf_error *err) {
+    for (const char *p = text;;) {
+        p += strspn(p, ", \t\n");
+        if (!*p) break;
+        char *end;
+        long v = strtol(p, &end, 10);
+        if (end == p || (*end && !strchr(", \t\n", *end)) || v < 0 || v > INT32_MAX) {
+            return fail(err, GGUF_ERR_USAGE, "--ids: \"%.20s\" is not a token id", p);
+        }
+        int32_t id = (int32_t)v;
+        buffer_add(ids, &id, sizeof id);
+        p = end;
+    }
+    if (ids->n == 0) return fail(err, GGUF_ERR_USAGE, "no ids were given (--ids 1,2,3)");
+    return !ids->failed || fail_memory(err, "the ids", ids->n);
+}
+
+/* ---- logits ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    FILE *out; /* or NULL */
+    uint32_t n_vocab;
+    bool failed;
+} logits_writer;
+
+static bool write_logits(void *ctx, uint32_t position, const float *logits) {
+    logits_writer *w = ctx;
+    (void)position;
+    w->failed = w->out && fwrite(logits, sizeof *logits, w->n_vocab, w->out) != w->n_vocab;
+    return !w->failed;
+}
+
+/* ---- dump ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const option_list *names;
+    bool list; /* print the names alone */
+    bool found[MAX_LIST];
+} dumper;
+
+static void dump(void *ctx, const char *name, uint32_t position, size_t n_rows, size_t n, const float *values) {
+    dumper *d = ctx;
+    if (d->list) {
+        printf("%s\t%zu\n", name, n);
+        return;
+    }
+    for (int64_t i = 0; i < d->names->n; i++) {
+        if (strcmp(name, d->names->items[i]) != 0) continue;
+        d->found[i] = true;
+        for (size_t r = 0; r < n_rows; r++) {
+            printf("%s\t%zu", name, position + r);
+            for (size_t j = 0; j < n; j++) printf("\t%.9g", (double)values[r * n + j]);
+            putchar('\n');
+        }
+    }
+}
+
+static bool check_found(const dumper *d, gguf_error *err) {
+    for (int64_t i = 0; i < d->names->n && !d->list; i++) {
+        if (!d->found[i])
+            return fail(err, GGUF_ERR_USAGE, "--dump: nothing is called \"%s\" (--dump list names all)",
+                        d->names->items[i]);
+    }
+    return true;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static bool evaluate(const options *o, gguf_session *s, const int32_t *ids, size_t n, logits_writer *w,
+                     gguf_error *err) {
+    dumper d = {.names = &o->dump, .list = o->dump.n == 1 && strcmp(o->dump.items[0], "list") == 0};
+    if (o->dump.n) session_set_trace(s, dump, &d);
+    if (d.list) n = 1;
+    gguf_error why = {0};
+    if (gguf_session_score(s, ids, n, write_logits, w, &why)) return check_found(&d, err);
+    if (w->failed) return fail(err, GGUF_ERR_RUN, "%s: cannot write the logits", o->logits_out);
+    return fail(err, why.code, "%s", why.message);
+}
+
+static bool run(const options *o, gguf_error *err) {
+    buffer ids = {0};
+    gguf_model *m = NULL;
+    gguf_session *s = NULL;
+    logits_writer w = {0};
+    bool ok = false, to_stdout = o->logits_out && strcmp(o->logits_out, "-") == 0;
+    if (!o->ids) return fail(err, GGUF_ERR_USAGE, "no ids were given (--ids 1,2,3)");
+    if (!o->logits_out && !o->dump.n)
+        return fail(err, GGUF_ERR_USAGE, "nothing to show was asked for (--logits FILE, --dump NAME)");
+    if (!parse_ids(o->ids, &ids, err)) goto done;
+    gguf_model_params mp = model_params(o, "eval", false);
+    m = gguf_model_open(o->model, &mp, err);
+    if (!m) goto done;
+    gguf_session_params sp = session_params(o, "eval");
+    s = gguf_session_open(m, &sp, err);
+    if (!s) goto done;
+    w.n_vocab = gguf_model_get_info(m).n_vocab;
+    if (o->logits_out) {
+        w.out = to_stdout ? stdout : fopen(o->logits_out, "wbe");
+        if (!w.out) {
+            fail(err, GGUF_ERR_RUN, "%s: cannot open for writing", o->logits_out);
+            goto done;
+        }
+    }
+    ok = evaluate(o, s, (const int32_t *)(const void *)ids.data, ids.n / sizeof(int32_t), &w, err);
+done:
+    if (w.out && !to_stdout && fclose(w.out) != 0 && ok)
+        ok = fail(err, GGUF_ERR_RUN, "%s: cannot write the logits", o->logits_out);
+    gguf_session_close(s);
+    gguf_model_close(m);
+    buffer_free(&ids);
+    return ok;
+}
+
+int eval_main(const options *o) {
+    gguf_error err = {0};
+    return finish_stdout(run(o, &err) ? 0 : report("eval", &err));
+}

@@ -1,0 +1,90 @@
+#include "cli/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+enum { MAX_TEXT = 1 << 30 };
+
+bool read_file(const char *path, buffer *b, gguf_error *err) {
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *f = is_stdin ? stdin : fopen(path, "re");
+    if (!f) return fail(err, GGUF_ERR_USAGE, "%s: cannot open: %s", path, strerror(errno));
+    char piece[65536];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0 && b->n <= MAX_TEXT) buffer_add(b, piece, n);
+    bool broken = ferror(f);
+    if (!is_stdin) fclose(f);
+    if (broken) return fail(err, GGUF_ERR_RUN, "%s: cannot read: %s", is_stdin ? "stdin" : path, strerror(errno));
+    if (b->n > MAX_TEXT)
+        return fail(err, GGUF_ERR_USAGE, "%s: more than %d bytes of text", is_stdin ? "stdin" : path, MAX_TEXT);
+    return !b->failed || fail_memory(err, "the text", b->n);
+}
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* One escape after its backslash: adds its byte and returns the length, or 0 where it is none. */
+static size_t add_escape(buffer *b, const char *p) {
+    static const char from[] = "nrt'\"\\", to[] = "\n\r\t'\"\\";
+    const char *known = *p ? strchr(from, *p) : NULL;
+    if (known) {
+        buffer_add(b, &to[known - from], 1);
+        return 1;
+    }
+    if (*p == 'x' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
+        char byte = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
+        buffer_add(b, &byte, 1);
+        return 3;
+    }
+    return 0;
+}
+
+static void add_prompt(buffer *b, const char *text, bool escapes) {
+    for (const char *p = text; *p;) {
+        size_t n = escapes && *p == '\\' ? add_escape(b, p + 1) : 0;
+        if (n == 0) buffer_add(b, p, 1);
+        p += n + 1;
+    }
+}
+
+bool read_text(const options *o, buffer *b, gguf_error *err) {
+    if (!o->file && !o->prompt) {
+        if (isatty(STDIN_FILENO))
+            return fail(err, GGUF_ERR_USAGE, "there is no text: give it with -p TEXT, -f FILE, or on stdin");
+        return read_file("-", b, err);
+    }
+    if (o->file && !read_file(o->file, b, err)) return false;
+    if (o->prompt) add_prompt(b, o->prompt, o->escapes);
+    return !b->failed || fail_memory(err, "the text", b->n);
+}
+
+gguf_model_params model_params(const options *o, const char *name, bool vocab_only) {
+    return (gguf_model_params){.no_mmap = o->no_mmap,
+                               .mlock = o->mlock,
+                               .vocab_only = vocab_only,
+                               .pre = o->pre,
+                               .warn = print_warning,
+                               .warn_ctx = (void *)(uintptr_t)name};
+}
+
+gguf_session_params session_params(const options *o, const char *name) {
+    int64_t batch = o->batch && (!o->ubatch || o->batch < o->ubatch) ? o->batch : o->ubatch;
+    if (!o->ubatch && batch > 512) batch = 512; /* -b alone cannot raise -ub's default */
+    return (gguf_session_params){
+        .n_ctx = (uint32_t)o->ctx,
+        .n_batch = (uint32_t)batch,
+        .n_threads = o->threads > 0 ? (uint32_t)o->threads : 0,
+        .cache_k = (gguf_cache_type)o->cache_k,
+        .cache_v = (gguf_cache_type)o->cache_v,
+        .warn = print_warning,
+        .warn_ctx = (void *)(uintptr_t)name,
+    };
+}

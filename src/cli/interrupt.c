@@ -1,0 +1,66 @@
+#include "cli/interrupt.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "gguf.h"
+
+static volatile sig_atomic_t interrupted, timed_out, polled;
+static char timeout_message[64];
+static size_t timeout_length;
+
+static void on_interrupt(int sig) {
+    if (interrupted || !polled) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
+    interrupted = 1;
+}
+
+static void on_alarm(int sig) {
+    (void)sig;
+    timed_out = 1;
+    if (polled) return;
+    ssize_t ignored = write(STDERR_FILENO, timeout_message, timeout_length);
+    (void)ignored;
+    _exit(GGUF_ERR_STOPPED);
+}
+
+static void handle(int sig, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(sig, &action, NULL);
+}
+
+void interrupt_install(const char *command, double seconds) {
+    struct sigaction old;
+    /* a parent that ignores SIGINT (nohup, a background job) wants it ignored */
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) handle(SIGINT, on_interrupt);
+    if (seconds <= 0) return;
+    strcpy(timeout_message, "gguf-");
+    strncat(timeout_message, command, 16);
+    strcat(timeout_message, ": --timeout ran out\n");
+    timeout_length = strlen(timeout_message);
+    handle(SIGALRM, on_alarm);
+    struct itimerval timer = {{0, 0}, {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)}};
+    if (timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0) timer.it_value.tv_usec = 1;
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+void interrupt_polled(void) { polled = 1; }
+
+stop_reason interrupt_reason(void) { return interrupted ? STOP_INTERRUPT : timed_out ? STOP_TIMEOUT : STOP_NONE; }
+
+bool interrupt_wanted(void *ctx) {
+    (void)ctx;
+    return interrupt_reason() != STOP_NONE;
+}
+
+void interrupt_finish(void) {
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+}

@@ -1,0 +1,19 @@
+/* Ctrl-C and --timeout: both ask the run to stop, and say so only when asked. */
+#ifndef CLI_INTERRUPT_H
+#define CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+typedef enum { STOP_NONE, STOP_INTERRUPT, STOP_TIMEOUT } stop_reason;
+
+/* From here on Ctrl-C sets a flag (a second one ends the program), and so does the end of `seconds` (0: never). Until
+ * interrupt_polled() is called nobody looks at the flags, so both end the program at once. */
+void interrupt_install(const char *command, double seconds);
+void interrupt_polled(void);
+stop_reason interrupt_reason(void);
+/* For gguf_session_params.stop. */
+bool interrupt_wanted(void *ctx);
+/* Ends the program as an interrupted one ends, so that shells and loops see it. */
+void interrupt_finish(void);
+
+#endif

@@ -1,0 +1,83 @@
+/* gguf: one program; its first argument or the name it is called by picks the command. */
+#include <string.h>
+
+#include "cli/options.h"
+#include "cli/output.h"
+
+const command commands[] = {
+    {"run", CMD_RUN, "-m model.gguf -p \"prompt\" [options]",
+     "Prints the model's answer to a prompt, or its continuation.",
+     "Examples:\n"
+     "  gguf-run -m model.gguf -p \"Once upon a time\" -n 100\n"
+     "  git diff | gguf-run -m model.gguf -f - -p \"\\n\\nA summary of this change:\" --temp 0\n"
+     "  gguf-run -m model.gguf -p \"2 + 2 =\" -n 8 --json | jq -r .text",
+     run_main},
+    {"inspect", CMD_INSPECT, "model.gguf [options]",
+     "Shows what stands in a GGUF file, and whether it can be run here.",
+     "Examples:\n"
+     "  gguf-inspect model.gguf\n"
+     "  gguf-inspect model.gguf --tensors | sort -nk4\n"
+     "  gguf-inspect model.gguf --json | jq .metadata\n\n"
+     "A tensor is one line: name, shape, type, bytes, offset, shard. Several flags print one after the other, in the\n"
+     "order above.",
+     inspect_main},
+    {"eval", CMD_EVAL, "-m model.gguf --ids LIST --logits FILE [options]",
+     "Runs token ids through a model and shows its numbers.",
+     "Examples:\n"
+     "  gguf-eval -m model.gguf --ids 1,300,301 --logits logits.f32\n"
+     "  gguf-eval -m model.gguf --ids 1,300 --dump blk.0.attn_out",
+     eval_main},
+    {"tokenize", CMD_TOKENIZE, "-m model.gguf -p \"text\" [options]", "Turns text into token ids, and ids into text.",
+     "Examples:\n"
+     "  gguf-tokenize -m model.gguf -p \"Hello world\"\n"
+     "  gguf-tokenize -m model.gguf --ids < book.txt | gguf-tokenize -m model.gguf --detokenize",
+     tokenize_main},
+    {0},
+};
+
+static const command *find_command(const char *name) {
+    for (const command *c = commands; c->name; c++) {
+        if (strcmp(name, c->name) == 0) return c;
+    }
+    return NULL;
+}
+
+static void overview(FILE *out) {
+    fprintf(
+        out,
+        "gguf %s: runs language models in GGUF files.\n\nUsage: gguf COMMAND [options], or gguf-COMMAND [options]\n\n",
+        GGUF_VERSION);
+    for (const command *c = commands; c->name; c++) fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    fprintf(out, "\ngguf COMMAND --help tells a command's options.\n");
+}
+
+int main(int argc, char **argv) {
+    gguf_catch_file_faults();
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash      ? slash + 1
+                                                                         : argc > 0 ? argv[0]
+                                                                                    : "gguf";
+    const command *c = strncmp(name, "gguf-", 5) == 0 ? find_command(name + 5) : NULL;
+    int first = 1;
+    if (!c) {
+        const char *word = argc > 1 ? argv[1] : "";
+        c = find_command(word);
+        first = 2;
+        if (!c) {
+            bool version = strcmp(word, "--version") == 0,
+                 help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+            if (version) printf("gguf %s\n", GGUF_VERSION);
+            if (help) overview(stdout);
+            if (version || help) return finish_stdout(0);
+            if (*word) fprintf(stderr, "gguf: no command is called \"%s\"\n\n", word);
+            overview(stderr);
+            return GGUF_ERR_USAGE;
+        }
+    }
+    options o;
+    gguf_error err = {0};
+    if (!options_parse(c, argc, argv, first, &o, &err)) return report(c->name, &err);
+    if (o.help) options_help(c, stdout);
+    if (o.version) printf("gguf %s\n", GGUF_VERSION);
+    if (o.help || o.version) return finish_stdout(0);
+    return c->main(&o);
+}

@@ -1,0 +1,273 @@
+#include "cli/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+typedef enum { OPT_ON, OPT_OFF, OPT_TEXT, OPT_INT, OPT_REAL, OPT_CACHE, OPT_LIST, OPT_ONE, OPT_ZERO } option_kind;
+
+typedef struct {
+    unsigned commands;
+    const char *names; /* "-m, --model": the first long one is the flag's name */
+    const char *arg;   /* "FILE"; NULL: it takes none */
+    option_kind kind;
+    size_t field;
+    double min, max; /* of a number */
+    const char *env;
+    const char *help;
+} flag;
+
+#define F(field) offsetof(options, field)
+#define RUN_EVAL (CMD_RUN | CMD_EVAL)
+#define TEXT_IN  (CMD_RUN | CMD_TOKENIZE)
+
+/* clang-format off */
+static const flag flags[] = {
+    {CMD_ALL,      "-m, --model", "FILE", OPT_TEXT, F(model), 0, 0, "LLAMA_ARG_MODEL", "the GGUF file, or any file of a split model"},
+
+    {TEXT_IN,      "-p, --prompt", "TEXT", OPT_TEXT, F(prompt), 0, 0, NULL, "the text; without -p and -f it is read from stdin"},
+    {TEXT_IN,      "-f, --file", "FILE", OPT_TEXT, F(file), 0, 0, NULL, "read the text from FILE (- is stdin); it comes before -p"},
+    {TEXT_IN,      "-e, --escape", NULL, OPT_ON, F(escapes), 0, 0, NULL, "turn \\n \\t \\\\ \\\" \\xHH in -p into their bytes (on by default)"},
+    {TEXT_IN,      "--no-escape", NULL, OPT_OFF, F(escapes), 0, 0, NULL, "leave -p as it is"},
+    {TEXT_IN,      "--parse-special", NULL, OPT_ON, F(parse_special), 0, 0, NULL, "names of control tokens in the text become these tokens"},
+    {TEXT_IN,      "--no-bos", NULL, OPT_ON, F(no_bos), 0, 0, NULL, "leave out the BOS and EOS that the model asks for"},
+
+    {CMD_RUN,      "-n, --predict, --n-predict", "N", OPT_INT, F(n_predict), -2, 1e9, "LLAMA_ARG_N_PREDICT", "tokens to generate at most (-1: until the model ends)"},
+    {CMD_RUN,      "--raw, -no-cnv, --no-conversation", NULL, OPT_ON, F(raw), 0, 0, NULL, "complete the text as it is, without a chat template"},
+    {CMD_RUN,      "-r, --reverse-prompt, --stop", "TEXT", OPT_LIST, F(stops), 0, 0, NULL, "stop where the answer reaches TEXT, which is not printed; may be given again"},
+    {CMD_RUN,      "--ignore-eos", NULL, OPT_ON, F(ignore_eos), 0, 0, NULL, "never choose a token that ends the text"},
+    {CMD_RUN,      "--echo", NULL, OPT_ON, F(echo), 0, 0, NULL, "print the prompt before the completion"},
+    {CMD_RUN,      "--no-display-prompt", NULL, OPT_OFF, F(echo), 0, 0, NULL, "do not print the prompt (the default)"},
+    {CMD_RUN,      "-sp, --special", NULL, OPT_ON, F(special), 0, 0, NULL, "print control tokens by their names"},
+    {CMD_RUN,      "--json", NULL, OPT_ON, F(json), 0, 0, NULL, "print one JSON object at the end"},
+    {CMD_RUN,      "--jsonl", NULL, OPT_ON, F(jsonl), 0, 0, NULL, "print one JSON object a token"},
+    {CMD_RUN,      "--logprobs", "N", OPT_INT, F(logprobs), 0, 1000, NULL, "with --jsonl: the N likeliest tokens of each step"},
+    {CMD_RUN,      "--timings, --show-timings", NULL, OPT_ONE, F(timings), 0, 0, NULL, "print timings on stderr (on by default on a terminal)"},
+    {CMD_RUN,      "--no-timings", NULL, OPT_ZERO, F(timings), 0, 0, NULL, "print no timings"},
+    {CMD_RUN,      "--timeout", "S", OPT_REAL, F(timeout), 0, 1e9, NULL, "stop after S seconds with exit code 6; what was made is printed"},
+    {CMD_RUN,      "-v, --verbose", NULL, OPT_ON, F(verbose), 0, 0, NULL, "say on stderr what is loaded and used"},
+
+    {CMD_RUN,      "-s, --seed", "N", OPT_INT, F(seed), -1, 9e15, NULL, "seed of the sampler (-1: draw one)"},
+    {CMD_RUN,      "--temp, --temperature", "X", OPT_REAL, F(temp), -1e6, 1e6, NULL, "temperature; 0 takes the likeliest token"},
+    {CMD_RUN,      "--top-k", "N", OPT_INT, F(top_k), -1, 1e9, "LLAMA_ARG_TOP_K", "keep the N likeliest tokens (0: all)"},
+    {CMD_RUN,      "--top-p", "X", OPT_REAL, F(top_p), 0, 1e6, NULL, "keep the likeliest tokens that make up X (1: all)"},
+    {CMD_RUN,      "--min-p", "X", OPT_REAL, F(min_p), 0, 1, NULL, "keep tokens at least X times as likely as the first (0: all)"},
+    {CMD_RUN,      "--typical", "X", OPT_REAL, F(typical), 0, 1e6, NULL, "locally typical sampling (1: off)"},
+    {CMD_RUN,      "--repeat-penalty", "X", OPT_REAL, F(repeat_penalty), 1e-6, 1e6, NULL, "make repeated tokens less likely (1: off)"},
+    {CMD_RUN,      "--repeat-last-n", "N", OPT_INT, F(repeat_last_n), -1, 1 << 20, NULL, "tokens that the penalties look back at (0: none, -1: all)"},
+    {CMD_RUN,      "--presence-penalty", "X", OPT_REAL, F(presence_penalty), -1e6, 1e6, NULL, "taken from the logits of tokens seen (0: off)"},
+    {CMD_RUN,      "--frequency-penalty", "X", OPT_REAL, F(frequency_penalty), -1e6, 1e6, NULL, "the same for each time they were seen (0: off)"},
+
+    {CMD_INSPECT,  "--metadata", NULL, OPT_ON, F(metadata), 0, 0, NULL, "print every key with its value"},
+    {CMD_INSPECT,  "--tensors", NULL, OPT_ON, F(tensors), 0, 0, NULL, "print every tensor: name, shape, type, bytes, offset, shard"},
+    {CMD_INSPECT,  "--template", NULL, OPT_ON, F(show_template), 0, 0, NULL, "print the chat template"},
+    {CMD_INSPECT,  "--json", NULL, OPT_ON, F(json), 0, 0, NULL, "print everything as one JSON object; arrays longer than 16 as {type, n, first}"},
+    {CMD_INSPECT,  "--json-arrays", NULL, OPT_ON, F(json_arrays), 0, 0, NULL, "the same, with long arrays whole"},
+    {CMD_INSPECT,  "--explain", NULL, OPT_ON, F(explain), 0, 0, NULL, "say whether gguf-run can use the file, and why not (exit code 3)"},
+    {CMD_INSPECT,  "--plan", NULL, OPT_ON, F(plan), 0, 0, NULL, "print the memory that a run with -c N would take, and whether it fits"},
+    {CMD_INSPECT,  "--check", NULL, OPT_ON, F(check), 0, 0, NULL, "read every block: a line a tensor with its counts of NaN, infinity, zero scales and blocks of zeros; exit code 1 where there is a NaN or infinity"},
+    {CMD_INSPECT,  "--hash", NULL, OPT_ON, F(hash), 0, 0, NULL, "print the sha256 of every tensor"},
+    {CMD_INSPECT,  "--tensor", "NAME", OPT_TEXT, F(tensor), 0, 0, NULL, "print decoded numbers of one tensor"},
+    {CMD_INSPECT,  "--values", "FROM:TO", OPT_TEXT, F(values), 0, 0, NULL, "which of them, TO not included (default 0:16)"},
+
+    {CMD_EVAL,     "--ids", "LIST", OPT_TEXT, F(ids), 0, 0, NULL, "token ids, separated by commas or spaces"},
+    {CMD_EVAL,     "--logits", "FILE", OPT_TEXT, F(logits_out), 0, 0, NULL, "write float32 little-endian logits [n_ids][n_vocab] to FILE (- is stdout)"},
+    {CMD_EVAL,     "--dump", "NAME", OPT_LIST, F(dump), 0, 0, NULL, "print an intermediate tensor (blk.0.attn_out, output_norm; `--dump list` names them)"},
+
+    {CMD_TOKENIZE, "--ids", NULL, OPT_ON, F(ids_only), 0, 0, NULL, "print all ids in one line"},
+    {CMD_TOKENIZE, "--count", NULL, OPT_ON, F(count), 0, 0, NULL, "print the number of tokens"},
+    {CMD_TOKENIZE, "--detokenize", NULL, OPT_ON, F(detokenize), 0, 0, NULL, "read ids and print their text"},
+    {CMD_TOKENIZE, "--jsonl", NULL, OPT_ON, F(jsonl), 0, 0, NULL, "read {\"text\": ...} lines and add their ids"},
+
+    {RUN_EVAL | CMD_INSPECT, "-c, --ctx-size", "N", OPT_INT, F(ctx), 0, 1 << 30, "LLAMA_ARG_CTX_SIZE", "positions of the context (0: as the model was trained)"},
+    {RUN_EVAL,     "-t, --threads", "N", OPT_INT, F(threads), -1, 1024, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
+    {RUN_EVAL,     "-b, --batch-size", "N", OPT_INT, F(batch), 1, 1 << 16, "LLAMA_ARG_BATCH", "tokens of a prompt computed at once, at most"},
+    {RUN_EVAL,     "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
+    {RUN_EVAL | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32"},
+    {RUN_EVAL | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32"},
+    {RUN_EVAL | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
+    {TEXT_IN,      "--pre", "NAME", OPT_TEXT, F(pre), 0, 0, NULL, "use this pre-tokenizer instead of the one that the file names"},
+    {CMD_ALL,      "--no-mmap", NULL, OPT_ON, F(no_mmap), 0, 0, "LLAMA_ARG_NO_MMAP", "read the file into memory instead of mapping it"},
+    {RUN_EVAL,     "--mlock", NULL, OPT_ON, F(mlock), 0, 0, "LLAMA_ARG_MLOCK", "keep the file in memory"},
+
+    {CMD_ALL,      "-h, --help", NULL, OPT_ON, F(help), 0, 0, NULL, "print this"},
+    {CMD_ALL,      "--version", NULL, OPT_ON, F(version), 0, 0, NULL, "print the version"},
+};
+/* clang-format on */
+
+enum { N_FLAGS = sizeof flags / sizeof *flags };
+
+/* What a flag holds that is not given; everything else is zero. */
+static void set_defaults(options *o) {
+    gguf_sampler_params s = gguf_sampler_defaults();
+    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1};
+    o->temp = 0.8; /* as written, not as the float beside it */
+    o->top_p = 0.95;
+    o->min_p = 0.05;
+    o->typical = (double)s.typical_p;
+    o->repeat_penalty = (double)s.penalty_repeat;
+    o->top_k = s.top_k;
+    o->repeat_last_n = s.penalty_last_n;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static bool number(const char *name, const char *text, const flag *f, double *out, gguf_error *err) {
+    char *end;
+    errno = 0;
+    double v = strtod(text, &end); /* the C locale: nobody calls setlocale */
+    bool whole = f->kind != OPT_INT || (v == floor(v) && !strpbrk(text, ".eExXnN"));
+    if (end == text || *end || errno == ERANGE || !whole) {
+        return fail(err, GGUF_ERR_USAGE, "%s takes %s, not \"%s\"", name,
+                    f->kind == OPT_INT ? "a whole number" : "a number", text);
+    }
+    if (!(v >= f->min && v <= f->max)) {
+        return fail(err, GGUF_ERR_USAGE, "%s takes a number between %.10g and %.10g, not %s", name, f->min, f->max,
+                    text);
+    }
+    *out = v;
+    return true;
+}
+
+static bool set_value(options *o, const flag *f, const char *name, const char *text, gguf_error *err) {
+    void *at = (char *)o + f->field;
+    double v;
+    switch (f->kind) {
+    case OPT_ON: *(bool *)at = true; return true;
+    case OPT_OFF: *(bool *)at = false; return true;
+    case OPT_ONE: *(int64_t *)at = 1; return true;
+    case OPT_ZERO: *(int64_t *)at = 0; return true;
+    case OPT_TEXT: *(const char **)at = text; return true;
+    case OPT_INT:
+        if (!number(name, text, f, &v, err)) return false;
+        *(int64_t *)at = (int64_t)v;
+        return true;
+    case OPT_REAL: return number(name, text, f, at, err);
+    case OPT_CACHE:
+        if (strcmp(text, "f16") != 0 && strcmp(text, "f32") != 0) {
+            return fail(err, GGUF_ERR_USAGE, "%s takes f16 or f32, not \"%s\"", name, text);
+        }
+        *(int64_t *)at = text[1] == '3' ? GGUF_CACHE_F32 : GGUF_CACHE_F16;
+        return true;
+    case OPT_LIST: {
+        option_list *list = at;
+        if (list->n == MAX_LIST) return fail(err, GGUF_ERR_USAGE, "%s can be given %d times at most", name, MAX_LIST);
+        list->items[list->n++] = text;
+        return true;
+    }
+    }
+    return false;
+}
+
+/* ---- finding --------------------------------------------------------------------------------- */
+
+/* Whether `given` (n bytes, with '_' read as '-' in long names) is one of the flag's names. */
+static bool has_name(const flag *f, const char *given, size_t n) {
+    for (const char *p = f->names; *p;) {
+        size_t len = strcspn(p, ",");
+        bool same = len == n;
+        for (size_t i = 0; i < n && same; i++) {
+            char c = given[i] == '_' && given[1] == '-' ? '-' : given[i];
+            same = c == p[i];
+        }
+        if (same) return true;
+        p += len;
+        p += strspn(p, ", ");
+    }
+    return false;
+}
+
+static const flag *find(const command *c, const char *given, size_t n, bool *elsewhere) {
+    *elsewhere = false;
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        if (!has_name(&flags[i], given, n)) continue;
+        if (flags[i].commands & c->bit) return &flags[i];
+        *elsewhere = true;
+    }
+    return NULL;
+}
+
+/* LLAMA_ARG_* variables hold what the flag would; those of switches are on with anything but 0, false, off. */
+static bool read_environment(const command *c, options *o, gguf_error *err) {
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const flag *f = &flags[i];
+        const char *v = f->env && (f->commands & c->bit) ? getenv(f->env) : NULL;
+        if (!v || !*v) continue;
+        bool off = strcmp(v, "0") == 0 || strcmp(v, "false") == 0 || strcmp(v, "off") == 0;
+        if (!f->arg && off) continue;
+        if (!set_value(o, f, f->env, v, err)) return false;
+    }
+    return true;
+}
+
+bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err) {
+    set_defaults(o);
+    if (!read_environment(c, o, err)) return false;
+    bool flags_end = false;
+    const char *bare = NULL;
+    for (int i = first; i < argc; i++) {
+        const char *a = argv[i];
+        if (flags_end || a[0] != '-' || a[1] == 0) {
+            if (bare) return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many", a);
+            bare = a;
+            continue;
+        }
+        if (strcmp(a, "--") == 0) {
+            flags_end = true;
+            continue;
+        }
+        const char *equals = a[1] == '-' ? strchr(a, '=') : NULL;
+        size_t n = equals ? (size_t)(equals - a) : strlen(a);
+        bool elsewhere;
+        const flag *f = find(c, a, n, &elsewhere);
+        if (!f) {
+            return fail(err, GGUF_ERR_USAGE, "%s has no option %.*s%s (see gguf-%s --help)", c->name, (int)n, a,
+                        elsewhere ? ", though other commands have" : "", c->name);
+        }
+        const char *value = equals ? equals + 1 : NULL;
+        if (!f->arg && value) return fail(err, GGUF_ERR_USAGE, "%.*s takes no value", (int)n, a);
+        if (f->arg && !value) {
+            if (i + 1 == argc) return fail(err, GGUF_ERR_USAGE, "%s needs a value: %s %s", a, a, f->arg);
+            value = argv[++i];
+        }
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)n, a);
+        if (!set_value(o, f, name, value, err)) return false;
+    }
+    if (o->help || o->version) return true;
+    if (bare && o->model && c->bit != CMD_INSPECT)
+        return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many", bare);
+    if (bare) { /* the model may stand without -m */
+        if (c->bit != CMD_INSPECT)
+            return fail(err, GGUF_ERR_USAGE, "\"%s\" is not an option (the model: -m FILE, the prompt: -p TEXT)", bare);
+        o->model = bare;
+    }
+    if (!o->model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
+    if (o->gpu_layers > 0)
+        return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",
+                    (long long)o->gpu_layers);
+    return true;
+}
+
+/* ---- help ------------------------------------------------------------------------------------ */
+
+void options_help(const command *c, FILE *out) {
+    fprintf(out, "Usage: gguf-%s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->summary);
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const flag *f = &flags[i];
+        if (!(f->commands & c->bit)) continue;
+        char left[96];
+        int n = snprintf(left, sizeof left, "%s%s%s", f->names, f->arg ? " " : "", f->arg ? f->arg : "");
+        if (n <= 26) {
+            fprintf(out, "  %-26s %s\n", left, f->help);
+        } else {
+            fprintf(out, "  %s\n  %-26s %s\n", left, "", f->help);
+        }
+    }
+    if (c->more) fprintf(out, "\n%s\n", c->more);
+    fprintf(out, "\nExit codes: 0 done, 1 failed while running, 2 wrong usage, 3 the model cannot be used,\n"
+                 "4 the prompt does not fit the context, 5 not enough memory, 6 --timeout ran out, 130 interrupted.\n");
+}

@@ -1,0 +1,80 @@
+/* The command line: THE table of commands and THE table of flags. --help is made from them. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "gguf.h"
+
+/* The program's commands, as bits, so that a flag can name those it belongs to. */
+enum {
+    CMD_RUN = 1 << 0,
+    CMD_INSPECT = 1 << 1,
+    CMD_EVAL = 1 << 2,
+    CMD_TOKENIZE = 1 << 3,
+    CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE,
+};
+
+enum { MAX_LIST = 64 };
+
+/* A flag that may be given several times. */
+typedef struct {
+    const char *items[MAX_LIST];
+    int64_t n;
+} option_list;
+
+/* Every flag's value; a command reads those it has. */
+typedef struct {
+    /* everywhere */
+    const char *model, *pre;
+    bool help, version, json;
+    /* text in */
+    const char *prompt, *file;
+    bool escapes, parse_special, no_bos;
+    /* machine */
+    int64_t threads, ctx, batch, ubatch;
+    int64_t cache_k, cache_v; /* gguf_cache_type */
+    bool no_mmap, mlock;
+    int64_t gpu_layers;
+    double timeout; /* seconds; 0: none */
+    /* run */
+    int64_t n_predict;
+    bool echo, raw, ignore_eos, special, jsonl, verbose;
+    int64_t timings; /* -1: where stderr is a terminal */
+    int64_t logprobs;
+    option_list stops;
+    /* sampler */
+    int64_t seed; /* -1: drawn */
+    double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty;
+    int64_t top_k, repeat_last_n;
+    /* inspect */
+    bool metadata, tensors, show_template, json_arrays, explain, plan, check, hash;
+    const char *tensor, *values;
+    /* eval */
+    const char *ids, *logits_out;
+    option_list dump;
+    /* tokenize */
+    bool ids_only, count, detokenize;
+} options;
+
+typedef struct {
+    const char *name; /* "run" */
+    unsigned bit;
+    const char *usage;   /* after the name */
+    const char *summary; /* one line */
+    const char *more;    /* the paragraph under the flags */
+    int (*main)(const options *o);
+} command;
+
+extern const command commands[]; /* ends with a NULL name */
+
+/* Reads argv[first..argc) and the LLAMA_ARG_* variables into *o; false with GGUF_ERR_USAGE. */
+bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err);
+void options_help(const command *c, FILE *out);
+
+int run_main(const options *o);
+int inspect_main(const options *o);
+int eval_main(const options *o);
+int tokenize_main(const options *o);
+
+#endif

@@ -1,0 +1,362 @@
+/* gguf-run: a prompt goes in, its continuation comes out, token by token. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/input.h"
+#include "cli/interrupt.h"
+
+/* Everything of one run. */
+typedef struct {
+    const options *o;
+    gguf_model *model;
+    const gguf_vocab *vocab;
+    gguf_session *session;
+    gguf_sampler *sampler;
+    uint64_t seed;
+    int32_t *ids; /* the prompt's */
+    size_t n_ids;
+    int32_t *banned; /* tokens that --ignore-eos rules out */
+    size_t n_banned;
+    text_stream out;
+    gguf_detokenizer text_state;
+    buffer answer;     /* its bytes */
+    size_t shown;      /* of them, printed */
+    buffer answer_ids; /* int32_t each */
+    int64_t n_answer;
+    const char *stop; /* why it ended: eos stop length context interrupt timeout */
+    double prompt_s, gen_s;
+} run;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------ */
+
+static uint64_t draw_seed(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t x = (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec ^ (uint64_t)getpid() << 20;
+    return (x ^ x >> 32) & 0xFFFFFFFF;
+}
+
+static bool open_all(run *r, gguf_error *err) {
+    const options *o = r->o;
+    gguf_model_params mp = model_params(o, "run", false);
+    r->model = gguf_model_open(o->model, &mp, err);
+    if (!r->model) return false;
+    r->vocab = gguf_model_vocab(r->model);
+    if (!r->vocab) {
+        err->code = GGUF_ERR_MODEL;
+        snprintf(err->message, sizeof err->message, "%s: the file has no tokenizer, so no text can be given to it",
+                 o->model);
+        return false;
+    }
+    gguf_session_params sp = session_params(o, "run");
+    sp.stop = interrupt_wanted;
+    r->session = gguf_session_open(r->model, &sp, err);
+    if (!r->session) return false;
+    r->seed = o->seed < 0 ? draw_seed() : (uint64_t)o->seed;
+    gguf_sampler_params p = {
+        .penalty_last_n = (int32_t)o->repeat_last_n,
+        .penalty_repeat = (float)o->repeat_penalty,
+        .penalty_frequency = (float)o->frequency_penalty,
+        .penalty_presence = (float)o->presence_penalty,
+        .top_k = (int32_t)o->top_k,
+        .typical_p = (float)o->typical,
+        .top_p = (float)o->top_p,
+        .min_p = (float)o->min_p,
+        .temperature = o->temp > 0 ? (float)o->temp : 0,
+        .seed = r->seed,
+    };
+    r->sampler = gguf_sampler_open(gguf_vocab_size(r->vocab), &p, err);
+    return r->sampler != NULL;
+}
+
+static bool ban_ends(run *r, gguf_error *err) {
+    uint32_t n = gguf_vocab_size(r->vocab);
+    for (uint32_t i = 0; r->o->ignore_eos && i < n; i++) {
+        if (!gguf_vocab_is_end(r->vocab, (int32_t)i)) continue;
+        int32_t *more = realloc(r->banned, (r->n_banned + 1) * sizeof *more);
+        if (!more) {
+            err->code = GGUF_ERR_MEMORY;
+            return false;
+        }
+        r->banned = more;
+        r->banned[r->n_banned++] = (int32_t)i;
+    }
+    return true;
+}
+
+static bool tokenize_prompt(run *r, const buffer *text, gguf_error *err) {
+    gguf_tokenize_params tp = {.no_bos = r->o->no_bos, .parse_special = r->o->parse_special};
+    ptrdiff_t n = gguf_vocab_tokenize(r->vocab, text->data, text->n, &tp, &r->ids, err);
+    if (n < 0) return false;
+    r->n_ids = (size_t)n;
+    /* A prompt goes on: the EOS that some vocabularies append would end it. */
+    if (r->n_ids > 1 && gguf_vocab_adds_eos(r->vocab) && !r->o->no_bos &&
+        r->ids[r->n_ids - 1] == gguf_vocab_eos(r->vocab))
+        r->n_ids--;
+    if (r->n_ids > 0) return true;
+    err->code = GGUF_ERR_USAGE;
+    snprintf(err->message, sizeof err->message, "the prompt is empty");
+    return false;
+}
+
+/* ---- printing -------------------------------------------------------------------------------- */
+
+/* The bytes of an id, appended to the answer. */
+static void add_text(run *r, int32_t id) {
+    char piece[256];
+    gguf_detokenizer before = r->text_state;
+    size_t n = gguf_vocab_detokenize(r->vocab, &r->text_state, id, piece, sizeof piece);
+    if (n <= sizeof piece) {
+        buffer_add(&r->answer, piece, n);
+        return;
+    }
+    char *large = malloc(n);
+    if (!large) {
+        r->answer.failed = true;
+        return;
+    }
+    gguf_vocab_detokenize(r->vocab, &before, id, large, n);
+    buffer_add(&r->answer, large, n);
+    free(large);
+}
+
+/* Where a stop text begins in the answer from `from` on, or the end. */
+static size_t find_stop(const run *r, size_t from) {
+    size_t best = r->answer.n;
+    for (int64_t i = 0; i < r->o->stops.n; i++) {
+        const char *stop = r->o->stops.items[i], *at;
+        size_t n = strlen(stop);
+        if (n == 0 || r->answer.n - from < n) continue;
+        at = memmem(r->answer.data + from, r->answer.n - from, stop, n);
+        if (at && (size_t)(at - r->answer.data) < best) best = (size_t)(at - r->answer.data);
+    }
+    return best;
+}
+
+/* How many of the answer's last bytes could be the beginning of a stop text: they are held back. */
+static size_t undecided(const run *r) {
+    size_t most = 0, fresh = r->answer.n - r->shown;
+    for (int64_t i = 0; i < r->o->stops.n; i++) {
+        const char *stop = r->o->stops.items[i];
+        size_t n = strlen(stop);
+        for (size_t k = n ? n - 1 : 0; k > most; k--) {
+            if (k <= fresh && memcmp(r->answer.data + r->answer.n - k, stop, k) == 0) most = k;
+        }
+    }
+    return most;
+}
+
+static void json_text(const run *r, size_t from, size_t to) {
+    json_string(stdout, r->answer.data ? r->answer.data + from : "", to - from);
+}
+
+static void json_piece(const run *r, int32_t id) {
+    char piece[256];
+    gguf_detokenizer state = {.inside = true, .special = true};
+    size_t n = id == GGUF_NO_TOKEN ? 0 : gguf_vocab_detokenize(r->vocab, &state, id, piece, sizeof piece);
+    json_string(stdout, piece, n < sizeof piece ? n : sizeof piece);
+}
+
+/* One token as a JSON line: the text is what became whole with it. */
+static void print_jsonl(const run *r, int32_t id, size_t to) {
+    gguf_logprob top[1000];
+    size_t n = (size_t)r->o->logprobs;
+    float logprob = gguf_logits_logprobs(gguf_session_logits(r->session), gguf_vocab_size(r->vocab), id, top, n);
+    printf("{\"id\":%d,\"text\":", id);
+    json_text(r, r->shown, to);
+    printf(",\"logprob\":");
+    json_number(stdout, (double)logprob, 7);
+    for (size_t i = 0; i < n; i++) {
+        printf(i == 0 ? ",\"top\":[" : ",");
+        printf("{\"id\":%d,\"text\":", top[i].id);
+        json_piece(r, top[i].id);
+        printf(",\"logprob\":");
+        json_number(stdout, (double)top[i].logprob, 7);
+        printf("}");
+    }
+    printf(n ? "]}\n" : "}\n");
+    fflush(stdout);
+}
+
+/* Shows the answer up to `to`; id is the token that brought it there. */
+static void show(run *r, int32_t id, size_t to) {
+    if (r->o->jsonl) {
+        size_t whole = to < r->answer.n ? to : r->shown + utf8_whole(r->answer.data + r->shown, to - r->shown);
+        print_jsonl(r, id, whole);
+        r->shown = whole;
+        return;
+    }
+    if (!r->o->json && to > r->shown) text_write(&r->out, r->answer.data + r->shown, to - r->shown);
+    r->shown = to;
+}
+
+static void print_json(const run *r) {
+    printf("{\"text\":");
+    json_text(r, 0, r->shown);
+    printf(",\"ids\":[");
+    for (int64_t i = 0; i < r->n_answer; i++)
+        printf(i ? ",%d" : "%d", ((const int32_t *)(const void *)r->answer_ids.data)[i]);
+    printf("],\"prompt_tokens\":%zu,\"tokens\":%lld,\"stop\":\"%s\",\"prompt_ms\":%.3f,\"gen_ms\":%.3f,\"prompt_tps\":",
+           r->n_ids, (long long)r->n_answer, r->stop, r->prompt_s * 1e3, r->gen_s * 1e3);
+    json_number(stdout, r->prompt_s > 0 ? (double)r->n_ids / r->prompt_s : 0, 6);
+    printf(",\"gen_tps\":");
+    json_number(stdout, r->gen_s > 0 ? (double)r->n_answer / r->gen_s : 0, 6);
+    printf(",\"seed\":%llu}\n", (unsigned long long)r->seed);
+}
+
+static void print_timings(const run *r) {
+    bool wanted = r->o->timings < 0 ? isatty(STDERR_FILENO) == 1 : r->o->timings == 1;
+    if (!wanted) return;
+    fprintf(stderr, "prompt: %zu tokens in %.2f s (%.1f tokens/s), generation: %lld tokens in %.2f s (%.1f tokens/s)\n",
+            r->n_ids, r->prompt_s, r->prompt_s > 0 ? (double)r->n_ids / r->prompt_s : 0, (long long)r->n_answer,
+            r->gen_s, r->gen_s > 0 ? (double)r->n_answer / r->gen_s : 0);
+}
+
+/* ---- generating ------------------------------------------------------------------------------ */
+
+static const char *stop_name(void) { return interrupt_reason() == STOP_TIMEOUT ? "timeout" : "interrupt"; }
+
+/* Adds a token to the answer and shows what is certain; false where a stop text ended it. */
+static bool take_token(run *r, int32_t id) {
+    size_t longest = 0;
+    for (int64_t i = 0; i < r->o->stops.n; i++) {
+        size_t n = strlen(r->o->stops.items[i]);
+        longest = n > longest ? n : longest;
+    }
+    size_t before = r->answer.n, from = before > longest ? before - longest : 0;
+    add_text(r, id);
+    buffer_add(&r->answer_ids, &id, sizeof id);
+    r->n_answer++;
+    gguf_sampler_accept(r->sampler, id);
+    size_t end = find_stop(r, from < r->shown ? r->shown : from);
+    if (end < r->answer.n) {
+        show(r, id, end);
+        r->stop = "stop";
+        return false;
+    }
+    show(r, id, r->answer.n - undecided(r));
+    return true;
+}
+
+/* One token after another until something ends it: sets r->stop. */
+static bool generate(run *r, gguf_error *err) {
+    int64_t limit = r->o->n_predict < 0 ? INT64_MAX : r->o->n_predict;
+    double begin = now();
+    bool ok = true;
+    while (!r->stop) {
+        if (r->n_answer >= limit) {
+            r->stop = "length";
+            break;
+        }
+        if (interrupt_reason() != STOP_NONE) {
+            r->stop = stop_name();
+            break;
+        }
+        int32_t id = gguf_sampler_sample(r->sampler, gguf_session_logits(r->session), r->banned, r->n_banned);
+        if (id == GGUF_NO_TOKEN || gguf_vocab_is_end(r->vocab, id)) {
+            r->stop = "eos";
+            break;
+        }
+        if (!take_token(r, id) || r->n_answer >= limit) continue;
+        if (gguf_session_position(r->session) == gguf_session_context(r->session)) {
+            r->stop = "context";
+            break;
+        }
+        if (gguf_session_decode(r->session, &id, 1, err)) continue;
+        ok = err->code == GGUF_ERR_STOPPED;
+        r->stop = ok ? stop_name() : "error";
+        break;
+    }
+    r->gen_s = now() - begin;
+    if (strcmp(r->stop, "stop") != 0 && !r->o->jsonl) show(r, GGUF_NO_TOKEN, r->answer.n);
+    return ok;
+}
+
+static bool read_prompt(run *r, gguf_error *err) {
+    for (size_t i = 0; i < r->n_ids; i++) gguf_sampler_accept(r->sampler, r->ids[i]);
+    double begin = now();
+    bool ok = gguf_session_decode(r->session, r->ids, r->n_ids, err);
+    r->prompt_s = now() - begin;
+    if (!ok && err->code == GGUF_ERR_STOPPED) {
+        r->stop = stop_name();
+        return true;
+    }
+    return ok;
+}
+
+static bool answer(run *r, const buffer *text, gguf_error *err) {
+    if (!tokenize_prompt(r, text, err) || !ban_ends(r, err)) return false;
+    interrupt_polled();
+    r->text_state = (gguf_detokenizer){.inside = true, .special = r->o->special};
+    if (r->o->echo && !r->o->json && !r->o->jsonl) text_write(&r->out, text->data, text->n);
+    bool ok = read_prompt(r, err) && (r->stop || generate(r, err));
+    text_end(&r->out);
+    if (!ok) return false;
+    if (r->o->json) {
+        print_json(r);
+    } else if (!r->o->jsonl && r->out.clean) {
+        putchar('\n'); /* on a terminal the shell's prompt comes next */
+    }
+    if (r->answer.failed || r->answer_ids.failed) {
+        err->code = GGUF_ERR_MEMORY;
+        snprintf(err->message, sizeof err->message, "not enough memory for the answer");
+        return false;
+    }
+    if (strcmp(r->stop, "context") == 0) {
+        fprintf(stderr, "gguf-run: the context of %u positions is full (a larger one: -c)\n",
+                gguf_session_context(r->session));
+    }
+    print_timings(r);
+    return true;
+}
+
+static void say_what_is_used(const run *r) {
+    gguf_model_info info = gguf_model_get_info(r->model);
+    fprintf(stderr, "gguf-run: %s \"%s\", %.2f G parameters, %.1f MiB; context %u of %u, %u threads, seed %llu\n",
+            info.arch, info.name, (double)info.n_params / 1e9, (double)info.n_bytes / 0x1p20,
+            gguf_session_context(r->session), info.n_ctx_train, gguf_session_threads(r->session),
+            (unsigned long long)r->seed);
+}
+
+static void close_all(run *r) {
+    gguf_sampler_close(r->sampler);
+    gguf_session_close(r->session);
+    gguf_model_close(r->model);
+    buffer_free(&r->answer);
+    buffer_free(&r->answer_ids);
+    free(r->ids);
+    free(r->banned);
+}
+
+int run_main(const options *o) {
+    run r = {.o = o, .out = text_stream_to(stdout)};
+    gguf_error err = {0};
+    buffer text = {0};
+    interrupt_install("run", o->timeout);
+    bool ok = read_text(o, &text, &err) && open_all(&r, &err);
+    if (ok && o->verbose) say_what_is_used(&r);
+    if (ok && !o->raw && gguf_model_get_info(r.model).chat_template) {
+        print_warning("run", "the model has a chat template, but templates are not supported yet: the prompt is "
+                             "completed as raw text (--raw: no warning)");
+    }
+    ok = ok && answer(&r, &text, &err);
+    int code = ok ? 0 : report("run", &err);
+    if (ok && r.stop && strcmp(r.stop, "timeout") == 0) {
+        fprintf(stderr, "gguf-run: --timeout ran out\n");
+        code = GGUF_ERR_STOPPED;
+    }
+    code = finish_stdout(code);
+    bool interrupted = ok && r.stop && strcmp(r.stop, "interrupt") == 0;
+    buffer_free(&text);
+    close_all(&r);
+    if (interrupted) interrupt_finish();
+    return code;
+}

@@ -1,0 +1,157 @@
+/* gguf-tokenize: text to ids and back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/input.h"
+#include "cli/json.h"
+
+static bool set_error(gguf_error *err, gguf_code code, const char *message) {
+    err->code = code;
+    snprintf(err->message, sizeof err->message, "%s", message);
+    return false;
+}
+
+static ptrdiff_t tokenize(const options *o, const gguf_vocab *v, const char *text, size_t n, int32_t **ids,
+                          gguf_error *err) {
+    gguf_tokenize_params p = {.no_bos = o->no_bos, .parse_special = o->parse_special};
+    return gguf_vocab_tokenize(v, text, n, &p, ids, err);
+}
+
+static void print_ids(const int32_t *ids, ptrdiff_t n, const char *between) {
+    for (ptrdiff_t i = 0; i < n; i++) printf("%s%d", i ? between : "", ids[i]);
+}
+
+/* id<TAB>piece: line breaks and tabs of the piece as escapes, so that a line stays a line. */
+static void print_table(const gguf_vocab *v, const int32_t *ids, ptrdiff_t n) {
+    text_stream out = text_stream_to(stdout);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        size_t len;
+        const char *piece = gguf_vocab_name(v, ids[i], &len);
+        printf("%d\t", ids[i]);
+        for (size_t j = 0; j < len; j++) {
+            static const char from[] = "\n\t\r\\", to[] = "ntr\\";
+            const char *special = piece[j] ? strchr(from, piece[j]) : NULL;
+            char escape[2] = {'\\', special ? to[special - from] : 0};
+            text_write(&out, special ? escape : piece + j, special ? 2 : 1);
+        }
+        text_end(&out);
+        putchar('\n');
+    }
+}
+
+static bool tokenize_text(const options *o, const gguf_vocab *v, const buffer *text, gguf_error *err) {
+    int32_t *ids = NULL;
+    ptrdiff_t n = tokenize(o, v, text->data, text->n, &ids, err);
+    if (n < 0) return false;
+    if (o->count) {
+        printf("%td\n", n);
+    } else if (o->ids_only) {
+        print_ids(ids, n, " ");
+        putchar('\n');
+    } else {
+        print_table(v, ids, n);
+    }
+    free(ids);
+    return true;
+}
+
+/* ---- JSON lines ------------------------------------------------------------------------------ */
+
+static bool tokenize_line(const options *o, const gguf_vocab *v, const char *line, size_t n, size_t number,
+                          gguf_error *err) {
+    buffer text = {0};
+    char message[96];
+    size_t end; /* of the object's last member, before its closing brace */
+    if (!json_find_string(line, n, "text", &text, &end)) {
+        snprintf(message, sizeof message, "line %zu is not a JSON object with a \"text\"", number);
+        buffer_free(&text);
+        return set_error(err, GGUF_ERR_USAGE, message);
+    }
+    int32_t *ids = NULL;
+    ptrdiff_t count = tokenize(o, v, text.data, text.n, &ids, err);
+    if (count >= 0) {
+        fwrite(line, 1, end, stdout);
+        printf(", \"ids\": [");
+        print_ids(ids, count, ", ");
+        printf("]}\n");
+    }
+    free(ids);
+    buffer_free(&text);
+    return count >= 0;
+}
+
+static bool tokenize_lines(const options *o, const gguf_vocab *v, const buffer *text, gguf_error *err) {
+    size_t number = 0;
+    for (size_t at = 0; at < text->n;) {
+        const char *line = text->data + at, *newline = memchr(line, '\n', text->n - at);
+        size_t n = newline ? (size_t)(newline - line) : text->n - at;
+        number++;
+        at += n + 1;
+        if (n == 0 || strspn(line, " \t\r\n") >= n) continue;
+        if (!tokenize_line(o, v, line, n, number, err)) return false;
+    }
+    return true;
+}
+
+/* ---- back to text ---------------------------------------------------------------------------- */
+
+static bool detokenize(const options *o, const gguf_vocab *v, buffer *text, gguf_error *err) {
+    text_stream out = text_stream_to(stdout);
+    gguf_detokenizer state = {.special = o->special};
+    buffer_add(text, "", 1);
+    if (text->failed) return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the ids");
+    char *piece = NULL;
+    size_t room = 0;
+    for (const char *p = text->data;;) {
+        p += strspn(p, ", \t\r\n[]");
+        if (!*p) break;
+        char *end;
+        long id = strtol(p, &end, 10);
+        if (end == p || id < 0 || (unsigned long)id >= gguf_vocab_size(v)) {
+            char message[96];
+            snprintf(message, sizeof message, "\"%.20s\" is no id of this vocabulary (0 to %u)", p,
+                     gguf_vocab_size(v) - 1);
+            free(piece);
+            return set_error(err, GGUF_ERR_USAGE, message);
+        }
+        gguf_detokenizer before = state;
+        size_t n = gguf_vocab_detokenize(v, &state, (int32_t)id, piece, room);
+        if (n > room) {
+            free(piece);
+            piece = malloc(n);
+            room = n;
+            state = before;
+            if (!piece) return set_error(err, GGUF_ERR_MEMORY, "not enough memory for a piece");
+            gguf_vocab_detokenize(v, &state, (int32_t)id, piece, room);
+        }
+        text_write(&out, piece ? piece : "", n);
+        p = end;
+    }
+    text_end(&out);
+    free(piece);
+    return true;
+}
+
+static bool run(const options *o, gguf_error *err) {
+    gguf_model_params mp = model_params(o, "tokenize", true);
+    gguf_model *m = gguf_model_open(o->model, &mp, err);
+    if (!m) return false;
+    const gguf_vocab *v = gguf_model_vocab(m);
+    buffer text = {0};
+    bool ok;
+    if (!v) {
+        ok = set_error(err, GGUF_ERR_MODEL, "the file has no tokenizer (tokenizer.ggml.model)");
+    } else {
+        ok = read_text(o, &text, err) && (o->detokenize ? detokenize(o, v, &text, err)
+                                          : o->jsonl    ? tokenize_lines(o, v, &text, err)
+                                                        : tokenize_text(o, v, &text, err));
+    }
+    buffer_free(&text);
+    gguf_model_close(m);
+    return ok;
+}
+
+int tokenize_main(const options *o) {
+    gguf_error err = {0};
+    return finish_stdout(run(o, &err) ? 0 : report("tokenize", &err));
+}

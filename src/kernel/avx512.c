@@ -1,0 +1,693 @@
+/*
+ * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Two shapes of product, both in the file's own layout:
+ *
+ *  - A step of a few tokens: sixteen rows at once. A row's block is unpacked into four registers and meets the block
+ *    of every token; the sixteen integer sums of a block are reduced together, so that the float chain of each row runs
+ *    in a lane of its own.
+ *  - A prompt: sixteen rows' weights are unpacked once into a panel of bytes [K / 4][16 rows][4], which stays in L1
+ *    while all tokens pass; a tile of TILE tokens keeps its sums in registers.
+ *
+ * Weights are unsigned bytes w + offset, as vpdpbusd and vpmaddubsw want them; the offset comes off again through the
+ * sums of activations, exactly as minimums do.
+ */
+#include <immintrin.h>
+
+#include "kernel/generic.h"
+
+enum { ROWS = 16, MAX_STEP = 12, TILE = 12, PANEL = 1024 };
+
+/* ---- sums of sixteen vectors ----------------------------------------------------------------- */
+
+/* Adds v[4 i .. 4 i + 3] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
+INLINE __m512i sum_four(const __m512i *v) {
+    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
+INLINE __m512i add_lanes(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
+}
+
+/* Lane i of the result is the sum of all lanes of v[i]. */
+INLINE __m512i sum_rows(const __m512i v[ROWS]) {
+    return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
+}
+
+/* The same for the lower and the upper eight lanes apart. */
+INLINE void sum_row_halves(const __m512i v[ROWS], __m512i *low, __m512i *high) {
+    __m512i a = add_lanes(sum_four(v), sum_four(v + 4)), b = add_lanes(sum_four(v + 8), sum_four(v + 12));
+    *low = _mm512_shuffle_i32x4(a, b, 0x88);
+    *high = _mm512_shuffle_i32x4(a, b, 0xDD);
+}
+
+/* Rows past the end are computed and not stored. */
+INLINE void store_rows(float *y, __m512 v, size_t n) {
+    _mm512_mask_storeu_ps(y, n >= ROWS ? 0xFFFF : (__mmask16)((1u << n) - 1), v);
+}
+
+INLINE __m512 halves(const uint16_t h[ROWS]) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h)); }
+
+INLINE uint16_t half_bits(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
+}
+
+INLINE uint32_t word(const uint8_t *p) {
+    uint32_t u;
+    memcpy(&u, p, sizeof u);
+    return u;
+}
+
+/* ---- a few tokens: super-blocks of 256 ------------------------------------------------------- */
+
+/* One row's super-block in registers. Weights stand in the order that unpacking gives, and the activations are put into
+ * the same order. */
+typedef struct {
+    __m512i q[4];     /* 64 weights each, unsigned */
+    __m512i scale[4]; /* int16, for each pair of weights */
+    __m256i factor;   /* int16 [16]: what the sums of 16 activations are multiplied by: minimums, or scales */
+    uint16_t d, dmin;
+} row_block;
+
+typedef enum { ORDER_NATURAL, ORDER_PAIRS, ORDER_HALVES } weight_order;
+
+/* Pairs: 0-31 with 64-95, 32-63 with 96-127, ... Halves: 0-31 with 128-159, 32-63 with 160-191, ... */
+INLINE void order_activations(const int8_t *a, weight_order order, __m512i out[4]) {
+    __m512i v[4];
+    for (int i = 0; i < 4; i++) v[i] = _mm512_loadu_si512(a + 64 * i);
+    int second = order == ORDER_HALVES ? 2 : 1;
+    for (int i = 0; i < 4; i++) {
+        int first = order == ORDER_HALVES ? i / 2 : i & 2;
+        out[i] = order == ORDER_NATURAL ? v[i]
+                 : i & 1                ? _mm512_shuffle_i64x2(v[first], v[first + second], 0xEE)
+                                        : _mm512_shuffle_i64x2(v[first], v[first + second], 0x44);
+    }
+}
+
+/* Word w of sixteen, for lanes: each of `a b c d` for eight lanes. */
+#define LANES_OF(a, b, c, d)                                                                                           \
+    _mm512_set_epi16(d, d, d, d, d, d, d, d, c, c, c, c, c, c, c, c, b, b, b, b, b, b, b, b, a, a, a, a, a, a, a, a)
+
+INLINE __m512i spread(__m256i scales, __m512i lanes) {
+    return _mm512_permutexvar_epi16(lanes, _mm512_castsi256_si512(scales));
+}
+
+INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+
+/* The six-bit scales and minimums of Q4_K and Q5_K, four at a time in the bytes of a word. */
+INLINE void unpack_six_bits(const uint8_t *s, row_block *out) {
+    const uint32_t six = 0x3F3F3F3F, four = 0x0F0F0F0F, two = 0x03030303;
+    uint32_t a = word(s), b = word(s + 4), c = word(s + 8);
+    uint64_t scales = (a & six) | (uint64_t)((c & four) | (a >> 6 & two) << 4) << 32;
+    uint64_t mins = (b & six) | (uint64_t)((c >> 4 & four) | (b >> 6 & two) << 4) << 32;
+    __m256i s16 = _mm256_castsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)scales)));
+    __m128i m16 = _mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)mins));
+    out->scale[0] = spread(s16, LANES_OF(0, 0, 2, 2));
+    out->scale[1] = spread(s16, LANES_OF(1, 1, 3, 3));
+    out->scale[2] = spread(s16, LANES_OF(4, 4, 6, 6));
+    out->scale[3] = spread(s16, LANES_OF(5, 5, 7, 7));
+    out->factor = _mm256_set_m128i(_mm_unpackhi_epi16(m16, m16), _mm_unpacklo_epi16(m16, m16));
+}
+
+INLINE void load_q4_k(const uint8_t *p, row_block *out) {
+    out->d = half_bits(p);
+    out->dmin = half_bits(p + 2);
+    unpack_six_bits(p + 4, out);
+    for (int i = 0; i < 2; i++) {
+        __m512i v = _mm512_loadu_si512(p + 16 + 64 * i);
+        out->q[2 * i] = low_nibbles(v);
+        out->q[2 * i + 1] = high_nibbles(v);
+    }
+}
+
+/* Adds `value` to the weights whose bit is set: bit `low` of the 32 bytes for the lower half, `high` for the upper. */
+INLINE __m512i add_where(__m512i q, __m512i bits, int low, int high, char value) {
+    __m512i which = _mm512_inserti64x4(_mm512_set1_epi8((char)(1 << low)), _mm256_set1_epi8((char)(1 << high)), 1);
+    return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(bits, which), q, _mm512_set1_epi8(value));
+}
+
+INLINE __m512i twice(const uint8_t *p) { return _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)p)); }
+
+INLINE void load_q5_k(const uint8_t *p, row_block *out) {
+    out->d = half_bits(p);
+    out->dmin = half_bits(p + 2);
+    unpack_six_bits(p + 4, out);
+    __m512i bits = twice(p + 16);
+    for (int i = 0; i < 2; i++) {
+        __m512i v = _mm512_loadu_si512(p + 48 + 64 * i);
+        out->q[2 * i] = add_where(low_nibbles(v), bits, 4 * i, 4 * i + 2, 16);
+        out->q[2 * i + 1] = add_where(high_nibbles(v), bits, 4 * i + 1, 4 * i + 3, 16);
+    }
+}
+
+INLINE void spread_sixteen(__m256i scales, bool in_halves, row_block *out) {
+    if (in_halves) {
+        out->scale[0] = spread(scales, LANES_OF(0, 1, 8, 9));
+        out->scale[1] = spread(scales, LANES_OF(2, 3, 10, 11));
+        out->scale[2] = spread(scales, LANES_OF(4, 5, 12, 13));
+        out->scale[3] = spread(scales, LANES_OF(6, 7, 14, 15));
+    } else {
+        out->scale[0] = spread(scales, LANES_OF(0, 1, 2, 3));
+        out->scale[1] = spread(scales, LANES_OF(4, 5, 6, 7));
+        out->scale[2] = spread(scales, LANES_OF(8, 9, 10, 11));
+        out->scale[3] = spread(scales, LANES_OF(12, 13, 14, 15));
+    }
+}
+
+INLINE void load_q6_k(const uint8_t *p, row_block *out) {
+    const __m512i top = _mm512_set1_epi8(0x30);
+    const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
+    const __m512i right = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
+    out->d = half_bits(p + 208);
+    out->factor = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(p + 192)));
+    spread_sixteen(out->factor, false, out);
+    for (int i = 0; i < 2; i++) {
+        __m512i v = _mm512_loadu_si512(p + 64 * i), h = twice(p + 128 + 32 * i);
+        out->q[2 * i] = _mm512_or_si512(low_nibbles(v), _mm512_and_si512(_mm512_sllv_epi16(h, left), top));
+        out->q[2 * i + 1] = _mm512_or_si512(high_nibbles(v), _mm512_and_si512(_mm512_srlv_epi16(h, right), top));
+    }
+}
+
+INLINE void load_two_bits(const uint8_t *p, row_block *out) {
+    __m512i v = _mm512_loadu_si512(p), three = _mm512_set1_epi8(3);
+    out->q[0] = _mm512_and_si512(v, three);
+    out->q[1] = _mm512_and_si512(_mm512_srli_epi16(v, 2), three);
+    out->q[2] = _mm512_and_si512(_mm512_srli_epi16(v, 4), three);
+    out->q[3] = _mm512_and_si512(_mm512_srli_epi16(v, 6), three);
+}
+
+INLINE void load_q2_k(const uint8_t *p, row_block *out) {
+    out->d = half_bits(p + 80);
+    out->dmin = half_bits(p + 82);
+    __m128i v = _mm_loadu_si128((const void *)p), four = _mm_set1_epi8(15);
+    spread_sixteen(_mm256_cvtepu8_epi16(_mm_and_si128(v, four)), true, out);
+    out->factor = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(v, 4), four));
+    load_two_bits(p + 16, out);
+}
+
+INLINE void load_q3_k(const uint8_t *p, row_block *out) {
+    const uint32_t four = 0x0F0F0F0F, two = 0x03030303;
+    uint32_t a = word(p + 96), b = word(p + 100), c = word(p + 104);
+    __m128i s =
+        _mm_set_epi32((int)((b >> 4 & four) | (c >> 6 & two) << 4), (int)((a >> 4 & four) | (c >> 4 & two) << 4),
+                      (int)((b & four) | (c >> 2 & two) << 4), (int)((a & four) | (c & two) << 4));
+    out->d = half_bits(p + 108);
+    out->factor = _mm256_cvtepi8_epi16(_mm_sub_epi8(s, _mm_set1_epi8(32)));
+    spread_sixteen(out->factor, true, out);
+    load_two_bits(p + 32, out);
+    __m512i bits = twice(p);
+    for (int i = 0; i < 4; i++) out->q[i] = add_where(out->q[i], bits, i, 4 + i, 4);
+}
+
+/* The integer sums of one row's block with one token's, spread over lanes; *minimum likewise. */
+INLINE __m512i block_product(const row_block *w, const __m512i a[4], __m256i sums, bool has_min, int log_offset,
+                             __m512i *minimum) {
+    __m512i other = _mm512_zextsi256_si512(_mm256_madd_epi16(w->factor, sums)), p = _mm512_setzero_si512();
+    if (has_min) {
+        *minimum = other;
+    } else {
+        p = _mm512_sub_epi32(p, _mm512_slli_epi32(other, (unsigned)log_offset));
+    }
+    for (int i = 0; i < 4; i++) p = _mm512_dpwssd_epi32(p, _mm512_maddubs_epi16(w->q[i], a[i]), w->scale[i]);
+    return p;
+}
+
+typedef void load_fn(const uint8_t *p, row_block *out);
+
+/* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
+INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more, float *y,
+                     size_t y_stride, load_fn *load, size_t bytes, weight_order order, bool has_min, int log_offset) {
+    __m512 acc[MAX_STEP];
+    __m512i product[MAX_STEP][ROWS], minimum[MAX_STEP][ROWS], act[MAX_STEP][4];
+    size_t n_blocks = w->n_in / 256;
+    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++) {
+        uint16_t d[ROWS], dmin[ROWS];
+        for (size_t t = 0; t < n_tok; t++) order_activations(a->q + (b * n_tok + t) * 256, order, act[t]);
+        for (size_t r = 0; r < ROWS; r++) {
+            const uint8_t *p = w->data + (row + (r < n ? r : 0)) * w->row_bytes + b * bytes;
+            if (more) { /* the same block of the next sixteen rows */
+                for (size_t line = 0; line < bytes; line += 64)
+                    _mm_prefetch(p + ROWS * w->row_bytes + line, _MM_HINT_T0);
+            }
+            row_block block;
+            load(p, &block);
+            d[r] = block.d;
+            if (has_min) dmin[r] = block.dmin;
+            for (size_t t = 0; t < n_tok; t++) {
+                __m256i sums = _mm256_loadu_si256((const void *)(a->sum + (b * n_tok + t) * 16));
+                product[t][r] = block_product(&block, act[t], sums, has_min, log_offset, &minimum[t][r]);
+            }
+        }
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512 s = _mm512_set1_ps(a->scale[b * n_tok + t]);
+            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), _mm512_mul_ps(halves(d), s), acc[t]);
+            if (!has_min) continue;
+            acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(sum_rows(minimum[t])), _mm512_mul_ps(halves(dmin), s), acc[t]);
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
+}
+
+/* ---- a few tokens: blocks of 32 -------------------------------------------------------------- */
+
+typedef __m256i load_32_fn(const uint8_t *p); /* 32 unsigned weights */
+
+INLINE __m256i nibbles_32(const uint8_t *p) {
+    __m128i v = _mm_loadu_si128((const void *)p);
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), _mm256_set1_epi8(15));
+}
+
+INLINE __m256i add_fifth_bits_32(__m256i q, uint32_t bits) {
+    return _mm256_mask_add_epi8(q, bits, q, _mm256_set1_epi8(16));
+}
+
+INLINE __m256i load_q4_0(const uint8_t *p) { return nibbles_32(p + 2); }
+INLINE __m256i load_q4_1(const uint8_t *p) { return nibbles_32(p + 4); }
+INLINE __m256i load_q5_0(const uint8_t *p) { return add_fifth_bits_32(nibbles_32(p + 6), word(p + 2)); }
+INLINE __m256i load_q5_1(const uint8_t *p) { return add_fifth_bits_32(nibbles_32(p + 8), word(p + 4)); }
+
+INLINE __m256i load_q8_0(const uint8_t *p) {
+    return _mm256_xor_si256(_mm256_loadu_si256((const void *)(p + 2)), _mm256_set1_epi8((char)0x80));
+}
+
+INLINE int sum_32(const activations *a, size_t at) { return a->sum[2 * at] + a->sum[2 * at + 1]; }
+
+/* acc + I d s (- M dmin s), where every row of a block of 32 shares the token's sum. */
+INLINE __m512 chain_32(__m512 acc, __m512i dot, const uint16_t d[ROWS], const uint16_t m[ROWS], float scale, int sum,
+                       bool has_min, int offset) {
+    __m512 s = _mm512_set1_ps(scale);
+    if (!has_min) dot = _mm512_sub_epi32(dot, _mm512_set1_epi32(offset * sum));
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(halves(d), s), acc);
+    /* the file's m is the negated minimum */
+    return has_min ? _mm512_fmadd_ps(_mm512_set1_ps((float)sum), _mm512_mul_ps(halves(m), s), acc) : acc;
+}
+
+INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more, float *y,
+                    size_t y_stride, load_32_fn *load, size_t bytes, bool has_min, int offset) {
+    __m512 acc[MAX_STEP];
+    __m512i dot[MAX_STEP][ROWS];
+    size_t n_blocks = w->n_in / 32;
+    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
+        bool two = b + 1 < n_blocks;
+        uint16_t d[2][ROWS], m[2][ROWS];
+        __m512i act[MAX_STEP];
+        for (size_t t = 0; t < n_tok; t++) {
+            __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
+                    high = _mm256_setzero_si256();
+            if (two) high = _mm256_loadu_si256((const void *)(a->q + ((b + 1) * n_tok + t) * 32));
+            act[t] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+        }
+        for (size_t r = 0; r < ROWS; r++) {
+            const uint8_t *p = w->data + (row + (r < n ? r : 0)) * w->row_bytes + b * bytes,
+                          *next = two ? p + bytes : p;
+            if (more) _mm_prefetch(p + ROWS * w->row_bytes, _MM_HINT_T0);
+            __m512i q = _mm512_inserti64x4(_mm512_castsi256_si512(load(p)), load(next), 1);
+            d[0][r] = half_bits(p);
+            d[1][r] = half_bits(next);
+            if (has_min) m[0][r] = half_bits(p + 2), m[1][r] = half_bits(next + 2);
+            for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
+        }
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512i low, high;
+            size_t at = b * n_tok + t;
+            sum_row_halves(dot[t], &low, &high);
+            acc[t] = chain_32(acc[t], low, d[0], m[0], a->scale[at], sum_32(a, at), has_min, offset);
+            at += n_tok;
+            if (two) acc[t] = chain_32(acc[t], high, d[1], m[1], a->scale[at], sum_32(a, at), has_min, offset);
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
+}
+
+/* ---- prompts --------------------------------------------------------------------------------- */
+
+/* PANEL inputs of ROWS rows, taken apart. */
+typedef struct {
+    uint8_t q[PANEL / 4][ROWS][4] __attribute__((aligned(64))); /* weight + 128 */
+    int32_t scale[PANEL / 16][ROWS] __attribute__((aligned(64)));
+    int16_t factor[PANEL / 32][ROWS][2] __attribute__((aligned(64))); /* for each pair of sums: 128 scale */
+    int16_t min[PANEL / 32][ROWS][2] __attribute__((aligned(64)));
+    float d[PANEL / 32][ROWS] __attribute__((aligned(64)));
+    float dmin[PANEL / 32][ROWS] __attribute__((aligned(64)));
+} panel;
+
+/* acc += four products a lane of w with the four bytes at p: written out, since compilers load and broadcast first. */
+INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+}
+
+INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+}
+
+/* Block `at` (counted in the panel) of row r. */
+static void fill_panel(panel *p, const quant_row *type, const uint8_t *block, size_t at, size_t r) {
+    quant_parts w;
+    type->unpack(block, &w);
+    size_t n = type->block, k0 = at * n;
+    for (size_t k = 0; k < n; k += 4) {
+        uint32_t four;
+        memcpy(&four, w.q + k, 4);
+        four ^= 0x80808080; /* q + 128 in every byte */
+        memcpy(p->q[(k0 + k) / 4][r], &four, 4);
+    }
+    p->d[at][r] = w.d;
+    p->dmin[at][r] = w.dmin;
+    for (size_t s = 0; s < n / 16; s++) {
+        size_t sub = 16 * s / type->sub, k = k0 / 16 + s;
+        p->scale[k][r] = w.scale[sub];
+        p->factor[k / 2][r][k % 2] = (int16_t)(w.scale[sub] * 128);
+        p->min[k / 2][r][k % 2] = type->has_min ? w.min[sub] : 0;
+    }
+}
+
+/* One block of all rows against n tokens: adds to acc[t] its product and minimum. Constant where inlined: all but
+ * pointers. The sums of a block of activations follow each other at 16 bytes for each 128 of them. */
+INLINE void tile_block(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                       __m512 *acc, size_t block, size_t sub, bool has_min) {
+    __m512i total[TILE], other[TILE];
+    size_t n_sums = block / ACTIVATION_SUB;
+    for (size_t t = 0; t < n; t++) total[t] = other[t] = _mm512_setzero_si512();
+    for (size_t s = 0; s < n_sums / 2; s++) { /* the offset: 128 scale x sum */
+        __m512i f = _mm512_load_si512(p->factor[at * block / 32 + s]);
+        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], f, sum + t * n_sums + 2 * s);
+    }
+    for (size_t t = 0; t < n; t++) total[t] = _mm512_sub_epi32(total[t], other[t]);
+    for (size_t k0 = 0; k0 < block; k0 += sub) {
+        __m512i part[TILE];
+        for (size_t t = 0; t < n; t++) part[t] = block == 32 ? total[t] : _mm512_setzero_si512();
+        for (size_t k = k0; k < k0 + sub; k += 4) {
+            __m512i w = _mm512_load_si512(p->q[(at * block + k) / 4]);
+            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * block + k);
+        }
+        __m512i s = _mm512_load_si512(p->scale[(at * block + k0) / 16]);
+        for (size_t t = 0; t < n; t++) {
+            total[t] = block == 32 ? part[t] : _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
+        }
+    }
+    __m512 d = _mm512_load_ps(p->d[at]), dmin = _mm512_load_ps(p->dmin[at]);
+    for (size_t t = 0; t < n; t++) {
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), _mm512_mul_ps(d, _mm512_set1_ps(scale[t])), acc[t]);
+    }
+    if (!has_min) return;
+    for (size_t t = 0; t < n; t++) other[t] = _mm512_setzero_si512();
+    for (size_t s = 0; s < n_sums / 2; s++) {
+        __m512i f = _mm512_load_si512(p->min[at * block / 32 + s]);
+        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], f, sum + t * n_sums + 2 * s);
+    }
+    for (size_t t = 0; t < n; t++) {
+        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), _mm512_mul_ps(dmin, _mm512_set1_ps(scale[t])), acc[t]);
+    }
+}
+
+/* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
+INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
+                 float *y, size_t y_stride, size_t rows, size_t block, size_t sub, bool has_min) {
+    __m512 acc[TILE];
+    __mmask16 mask = rows >= ROWS ? 0xFFFF : (__mmask16)((1u << rows) - 1);
+    for (size_t t = 0; t < n; t++) {
+        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, y + (t0 + t) * y_stride);
+    }
+    for (size_t b = 0; b < n_blocks; b++) {
+        size_t at = (first + b) * n_tok + t0;
+        tile_block(p, b, a->q + at * block, a->sum + at * (block / ACTIVATION_SUB), a->scale + at, n, acc, block, sub,
+                   has_min);
+    }
+    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, mask, acc[t]);
+}
+
+INLINE void prompt(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                   size_t y_stride, size_t block, size_t sub, bool has_min) {
+    const quant_row *type = &quant_types[w->type];
+    size_t n_blocks = w->n_in / block, per_panel = PANEL / block;
+    panel p;
+    for (size_t row = row_begin; row < row_end; row += ROWS) {
+        size_t rows = row_end - row < ROWS ? row_end - row : ROWS;
+        for (size_t first = 0; first < n_blocks; first += per_panel) {
+            size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
+            for (size_t r = 0; r < ROWS; r++) { /* rows past the end repeat the first and are not stored */
+                const uint8_t *at = w->data + (row + (r < rows ? r : 0)) * w->row_bytes + first * type->bytes;
+                for (size_t b = 0; b < n; b++) fill_panel(&p, type, at + b * type->bytes, b, r);
+            }
+            for (; t + TILE <= n_tok; t += TILE)
+                tile(&p, a, n_tok, first, n, t, TILE, y + row, y_stride, rows, block, sub, has_min);
+            for (; t + 4 <= n_tok; t += 4)
+                tile(&p, a, n_tok, first, n, t, 4, y + row, y_stride, rows, block, sub, has_min);
+            for (; t < n_tok; t++) tile(&p, a, n_tok, first, n, t, 1, y + row, y_stride, rows, block, sub, has_min);
+        }
+    }
+}
+
+/* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
+
+enum { PLAIN_ROWS = 4, PLAIN_TOKENS = 4 };
+
+typedef __m512 load_plain_fn(const uint8_t *p, __mmask16 mask);
+
+INLINE __m512 load_f32(const uint8_t *p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
+INLINE __m512 load_f16(const uint8_t *p, __mmask16 mask) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p)); }
+INLINE __m512 load_bf16(const uint8_t *p, __mmask16 mask) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
+}
+
+/* The tree: upper half onto lower, four times. */
+INLINE float sum_tree(__m512 v) {
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+/* n_rows x n_tok sums side by side; lanes past the end of a row are left as they are, not added zero to. */
+INLINE void plain_tile(const matrix *w, const float *x, size_t n_tok, size_t n_rows, size_t row, float *y,
+                       size_t y_stride, load_plain_fn *load, size_t bytes) {
+    __m512 acc[PLAIN_TOKENS][PLAIN_ROWS];
+    for (size_t t = 0; t < n_tok; t++) {
+        for (size_t r = 0; r < n_rows; r++) acc[t][r] = _mm512_setzero_ps();
+    }
+    for (size_t k = 0; k < w->n_in; k += LANES) {
+        __mmask16 mask = w->n_in - k >= LANES ? 0xFFFF : (__mmask16)((1u << (w->n_in - k)) - 1);
+        __m512 v[PLAIN_ROWS];
+        for (size_t r = 0; r < n_rows; r++) {
+            const uint8_t *p = w->data + (row + r) * w->row_bytes + k * bytes;
+            _mm_prefetch(p + 1024, _MM_HINT_T0);
+            v[r] = load(p, mask);
+        }
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512 a = _mm512_maskz_loadu_ps(mask, x + t * w->n_in + k);
+            for (size_t r = 0; r < n_rows; r++) acc[t][r] = _mm512_mask3_fmadd_ps(v[r], a, acc[t][r], mask);
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) {
+        for (size_t r = 0; r < n_rows; r++) y[t * y_stride + row + r] = sum_tree(acc[t][r]);
+    }
+}
+
+INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size_t n_rows, size_t row, float *y,
+                       size_t y_stride, load_plain_fn *load, size_t bytes) {
+    size_t t = 0;
+    for (; t + PLAIN_TOKENS <= n_tok; t += PLAIN_TOKENS) {
+        plain_tile(w, a->x + t * w->n_in, PLAIN_TOKENS, n_rows, row, y + t * y_stride, y_stride, load, bytes);
+    }
+    for (; t < n_tok; t++) plain_tile(w, a->x + t * w->n_in, 1, n_rows, row, y + t * y_stride, y_stride, load, bytes);
+}
+
+#define SLOT_PLAIN(type, load, bytes)                                                                                  \
+    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        size_t row = row_begin;                                                                                        \
+        for (; row + PLAIN_ROWS <= row_end; row += PLAIN_ROWS) {                                                       \
+            plain_rows(w, a, n_tok, PLAIN_ROWS, row, y, y_stride, load, bytes);                                        \
+        }                                                                                                              \
+        for (; row < row_end; row++) plain_rows(w, a, n_tok, 1, row, y, y_stride, load, bytes);                        \
+    }
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* Lane i of the result is sum_tree(v[i]): the same additions, sixteen trees at once. */
+INLINE __m512 sum_trees(const __m512 v[ROWS]) {
+    const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512 a[8], b[4], c[2];
+    for (int i = 0; i < 8; i++) { /* 16 to 8: upper 256 bits onto lower, two vectors a register */
+        __m512 x = v[2 * i], y = v[2 * i + 1];
+        a[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
+    }
+    for (int i = 0; i < 4; i++) { /* 8 to 4 */
+        __m512 x = a[2 * i], y = a[2 * i + 1];
+        b[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xDD));
+    }
+    for (int i = 0; i < 2; i++) { /* 4 to 2 */
+        __m512 x = b[2 * i], y = b[2 * i + 1];
+        c[i] = _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x44), _mm512_shuffle_ps(x, y, 0xEE));
+    }
+    __m512 d = _mm512_add_ps(_mm512_shuffle_ps(c[0], c[1], 0x88), _mm512_shuffle_ps(c[0], c[1], 0xDD));
+    return _mm512_permutexvar_ps(in_order, d);
+}
+
+/* exp_f32 of sixteen. */
+INLINE __m512 exp_lanes(__m512 x) {
+    const __m512 low = _mm512_set1_ps(-104.0f), high = _mm512_set1_ps(89.0f), shift = _mm512_set1_ps(0x1.8p23f);
+    static const float series[] = {0x1.123ccp-7f, 0x1.555b98p-5f, 0x1.55548ep-3f, 0x1.fffff8p-2f, 1.0f, 1.0f};
+    __m512 c = _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, low, _CMP_LT_OQ), low);
+    c = _mm512_mask_mov_ps(c, _mm512_cmp_ps_mask(c, high, _CMP_GT_OQ), high);
+    __m512 t = _mm512_fmadd_ps(c, _mm512_set1_ps(0x1.715476p0f), shift), n = _mm512_sub_ps(t, shift);
+    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62e4p-1f), c);
+    r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7f7d1cp-20f), r);
+    __m512 p = _mm512_set1_ps(0x1.6d7752p-10f);
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(series[i]));
+    __m512i k = _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_castps_si512(shift)), half = _mm512_srai_epi32(k, 1);
+    const __m512i bias = _mm512_set1_epi32(127);
+    __m512i first = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
+    __m512i second = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(k, half), bias), 23);
+    return _mm512_mul_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(first)), _mm512_castsi512_ps(second));
+}
+
+INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
+
+/* scores[i] = q k[i] * scale for sixteen positions from k on, of which n exist. */
+INLINE __m512 score_lanes(const uint8_t *k, size_t n, const float *q, size_t n_k, float scale, load_plain_fn *load,
+                          size_t bytes) {
+    __m512 dot[ROWS];
+    for (size_t i = 0; i < ROWS; i++) dot[i] = _mm512_setzero_ps();
+    for (size_t at = 0; at < n_k; at += LANES) {
+        __mmask16 mask = first_lanes(n_k - at);
+        __m512 x = _mm512_maskz_loadu_ps(mask, q + at);
+        for (size_t i = 0; i < ROWS; i++) {
+            const uint8_t *p = k + ((i < n ? i : 0) * n_k + at) * bytes;
+            dot[i] = _mm512_mask3_fmadd_ps(x, load(p, mask), dot[i], mask);
+        }
+    }
+    return _mm512_mul_ps(sum_trees(dot), _mm512_set1_ps(scale));
+}
+
+/* out[0..n_v) = sum over positions [begin, end) of weight[j - begin] v[j], in rising order; 64 values at a time, whose
+ * sums stay in registers. */
+INLINE void weigh_values(const uint8_t *v, const float *weight, size_t n, size_t n_v, float *out, load_plain_fn *load,
+                         size_t bytes) {
+    enum { WIDE = 8 };
+    for (size_t at = 0; at < n_v; at += WIDE * LANES) {
+        __m512 acc[WIDE];
+        __mmask16 mask[WIDE];
+        for (size_t i = 0; i < WIDE; i++) {
+            acc[i] = _mm512_setzero_ps();
+            mask[i] = at + i * LANES < n_v ? first_lanes(n_v - at - i * LANES) : 0;
+        }
+        for (size_t j = 0; j < n; j++) {
+            __m512 w = _mm512_set1_ps(weight[j]);
+            const uint8_t *p = v + (j * n_v + at) * bytes;
+            for (size_t i = 0; i < WIDE; i++) acc[i] = _mm512_fmadd_ps(w, load(p + i * LANES * bytes, mask[i]), acc[i]);
+        }
+        for (size_t i = 0; i < WIDE; i++) _mm512_mask_storeu_ps(out + at + i * LANES, mask[i], acc[i]);
+    }
+}
+
+/* One chunk, as the generic kernel's: largest score, sum of the weights, weighted sum of the values. */
+INLINE void attend_lanes(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
+                         float *total, float *out) {
+    float p[ATTENTION_CHUNK + LANES] __attribute__((aligned(64)));
+    uint32_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK;
+    size_t first = (begin - origin) / LANES * LANES, n = end - origin; /* whole groups of lanes, by absolute position */
+    __m512 m = _mm512_set1_ps(-INFINITY);
+    for (size_t j = first; j < n; j += LANES) {
+        size_t skip = begin - origin > j ? begin - origin - j : 0;
+        __mmask16 mask = first_lanes(n - j) & (__mmask16)(0xFFFFu << skip);
+        size_t at = (size_t)origin + j;
+        __m512 x = s->k_is_f32
+                       ? score_lanes((const uint8_t *)s->k + at * s->n_k * 4, n - j, q, s->n_k, s->scale, load_f32, 4)
+                       : score_lanes((const uint8_t *)s->k + at * s->n_k * 2, n - j, q, s->n_k, s->scale, load_f16, 2);
+        _mm512_store_ps(p + j, x);
+        m = _mm512_mask_max_ps(m, mask, x, m); /* a NaN gives way to the other; it comes back through its weight */
+    }
+    *max = _mm512_reduce_max_ps(m);
+    __m512 sum = _mm512_setzero_ps(), top = _mm512_set1_ps(*max);
+    for (size_t j = first; j < n; j += LANES) {
+        size_t skip = begin - origin > j ? begin - origin - j : 0;
+        __mmask16 mask = first_lanes(n - j) & (__mmask16)(0xFFFFu << skip);
+        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_load_ps(p + j), top));
+        _mm512_store_ps(p + j, e);
+        sum = _mm512_mask_add_ps(sum, mask, sum, e);
+    }
+    *total = sum_tree(sum);
+    const float *weight = p + (begin - origin);
+    if (s->v_is_f32) {
+        weigh_values((const uint8_t *)s->v + (size_t)begin * s->n_v * 4, weight, end - begin, s->n_v, out, load_f32, 4);
+    } else {
+        weigh_values((const uint8_t *)s->v + (size_t)begin * s->n_v * 2, weight, end - begin, s->n_v, out, load_f16, 2);
+    }
+}
+
+static void attend_avx512(const attention_span *s, const float *q, float *out) { attend_span(s, q, out, attend_lanes); }
+
+/* ---- slots ----------------------------------------------------------------------------------- */
+
+/* One slot a type. A step of one token is compiled by itself, so that its sums stay in registers. */
+#define SLOT_256(type, load, bytes, sub, order, has_min, log_offset)                                                   \
+    INLINE void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more,      \
+                            float *y, size_t y_stride) {                                                               \
+        step_256(w, a, n_tok, row, n, more, y, y_stride, load, bytes, order, has_min, log_offset);                     \
+    }                                                                                                                  \
+    SLOT_OF(type, 256, sub, has_min)
+
+#define SLOT_32(type, load, bytes, has_min, offset)                                                                    \
+    INLINE void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more,      \
+                            float *y, size_t y_stride) {                                                               \
+        step_32(w, a, n_tok, row, n, more, y, y_stride, load, bytes, has_min, offset);                                 \
+    }                                                                                                                  \
+    SLOT_OF(type, 32, 32, has_min)
+
+#define SLOT_OF(type, block, sub, has_min)                                                                             \
+    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        if (n_tok > MAX_STEP) {                                                                                        \
+            prompt(w, a, n_tok, row_begin, row_end, y, y_stride, block, sub, has_min);                                 \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (size_t row = row_begin; row < row_end; row += ROWS) {                                                     \
+            size_t n = row_end - row < ROWS ? row_end - row : ROWS;                                                    \
+            bool more = row + 2 * ROWS <= row_end;                                                                     \
+            if (n_tok == 1) {                                                                                          \
+                type##_step(w, a, 1, row, n, more, y, y_stride);                                                       \
+            } else {                                                                                                   \
+                type##_step(w, a, n_tok, row, n, more, y, y_stride);                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+SLOT_32(q4_0, load_q4_0, 18, false, 8)
+SLOT_32(q4_1, load_q4_1, 20, true, 0)
+SLOT_32(q5_0, load_q5_0, 22, false, 16)
+SLOT_32(q5_1, load_q5_1, 24, true, 0)
+SLOT_32(q8_0, load_q8_0, 34, false, 128)
+SLOT_256(q2_k, load_q2_k, 84, 16, ORDER_HALVES, true, 0)
+SLOT_256(q3_k, load_q3_k, 110, 16, ORDER_HALVES, false, 2)
+SLOT_256(q4_k, load_q4_k, 144, 32, ORDER_PAIRS, true, 0)
+SLOT_256(q5_k, load_q5_k, 176, 32, ORDER_PAIRS, true, 0)
+SLOT_256(q6_k, load_q6_k, 210, 16, ORDER_NATURAL, false, 5)
+
+SLOT_PLAIN(f32, load_f32, 4)
+SLOT_PLAIN(f16, load_f16, 2)
+SLOT_PLAIN(bf16, load_bf16, 2)
+
+const kernels kernels_avx512 = {
+    GENERIC_KERNELS_BUT_ATTEND("avx512"),
+    .attend = attend_avx512,
+    .matmul = {[QUANT_F32] = f32_matmul,
+               [QUANT_F16] = f16_matmul,
+               [QUANT_BF16] = bf16_matmul,
+               [QUANT_Q4_0] = q4_0_matmul,
+               [QUANT_Q4_1] = q4_1_matmul,
+               [QUANT_Q5_0] = q5_0_matmul,
+               [QUANT_Q5_1] = q5_1_matmul,
+               [QUANT_Q8_0] = q8_0_matmul,
+               [QUANT_Q2_K] = q2_k_matmul,
+               [QUANT_Q3_K] = q3_k_matmul,
+               [QUANT_Q4_K] = q4_k_matmul,
+               [QUANT_Q5_K] = q5_k_matmul,
+               [QUANT_Q6_K] = q6_k_matmul},
+};

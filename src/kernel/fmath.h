@@ -1,0 +1,89 @@
+/*
+ * Functions of our own instead of libm's, whose results differ between systems: the same operations on every
+ * tier give the same bits everywhere. From libm come only fmaf, fma, sqrtf and rint, which are correctly rounded.
+ */
+#ifndef KERNEL_FMATH_H
+#define KERNEL_FMATH_H
+
+#include <math.h>
+
+#include "base/bits.h"
+
+/* e^x to 2 units in the last place: x = n ln 2 + r, e^r by its series, times 2^n in two steps so that results
+ * down to the smallest subnormal come out. NaN stays NaN. */
+static inline float exp_f32(float x) {
+    const float shift = 0x1.8p23f; /* adding it rounds to an integer, which then stands in the low bits */
+    float c = x < -104.0f ? -104.0f : x;
+    c = c > 89.0f ? 89.0f : c;
+    float t = fmaf(c, 0x1.715476p0f, shift), n = t - shift;
+    float r = fmaf(n, -0x1.62e4p-1f, c);
+    r = fmaf(n, -0x1.7f7d1cp-20f, r);
+    float p = 0x1.6d7752p-10f;
+    p = fmaf(p, r, 0x1.123ccp-7f);
+    p = fmaf(p, r, 0x1.555b98p-5f);
+    p = fmaf(p, r, 0x1.55548ep-3f);
+    p = fmaf(p, r, 0x1.fffff8p-2f);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    int32_t k = (int32_t)(f32_bits(t) - f32_bits(shift)), half = k >> 1;
+    return p * f32_from_bits((uint32_t)(half + 127) << 23) * f32_from_bits((uint32_t)(k - half + 127) << 23);
+}
+
+static inline float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
+
+/* ---- double precision, for tables and the sampler -------------------------------------------- */
+
+/* ln x for normal x > 0: x = m 2^e with m in [sqrt 1/2, sqrt 2), ln m = 2 artanh((m - 1) / (m + 1)). */
+static inline double log_f64(double x) {
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    int64_t e = (int64_t)((u - 0x3FE6A09E667F3BCDu) >> 52 << 52) >> 52;
+    u -= (uint64_t)e << 52;
+    double m;
+    memcpy(&m, &u, sizeof m);
+    double s = (m - 1) / (m + 1), s2 = s * s, p = 0;
+    for (int k = 23; k >= 3; k -= 2) p = fma(p, s2, 1.0 / k);
+    p = fma(2 * s * s2, p, 2 * s);
+    return fma((double)e, 0x1.62e42fefa39efp-1, fma((double)e, 0x1.abc9e3b39803fp-56, p));
+}
+
+/* e^x for |x| < 700. */
+static inline double exp_f64(double x) {
+    double n = rint(x * 0x1.71547652b82fep0);
+    double r = fma(n, -0x1.62e42fefa39efp-1, x);
+    r = fma(n, -0x1.abc9e3b39803fp-56, r);
+    double p = 1.0 / 87178291200.0, f = 87178291200.0; /* 14! */
+    for (int k = 14; k >= 1; k--) {
+        f /= k; /* (k - 1)!, exact */
+        p = fma(p, r, 1.0 / f);
+    }
+    uint64_t u = (uint64_t)((int64_t)n + 1023) << 52;
+    double scale;
+    memcpy(&scale, &u, sizeof scale);
+    return p * scale;
+}
+
+/* base^y for base > 0 and results within double's range. */
+static inline double pow_f64(double base, double y) { return exp_f64(y * log_f64(base)); }
+
+/* sin and cos of 0 <= x < 2^30: x = n pi/2 + r with pi/2 in two parts, then their series on |r| <= pi/4. */
+static inline void sincos_f64(double x, double *sin_x, double *cos_x) {
+    double n = rint(x * 0x1.45f306dc9c883p-1);
+    double r = fma(n, -0x1.921fb54442d18p0, x);
+    r = fma(n, -0x1.1a62633145c07p-54, r);
+    double r2 = r * r, s = 0, c = 0;
+    for (int k = 16; k >= 2; k -= 2) {
+        s = fma(s, r2, 1) * (-1.0 / (k * (k + 1)));
+        c = fma(c, r2, 1) * (-1.0 / (k * (k - 1)));
+    }
+    s = fma(s * r2, r, r);
+    c = fma(c, r2, 1);
+    switch ((int64_t)n & 3) {
+    case 0: *sin_x = s, *cos_x = c; break;
+    case 1: *sin_x = c, *cos_x = -s; break;
+    case 2: *sin_x = -s, *cos_x = -c; break;
+    default: *sin_x = -c, *cos_x = s; break;
+    }
+}
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * Every kernel in plain C: the definition of the arithmetic (kernel.h). A tier's file includes this, compiled with its
+ * own instructions, and may put faster slots over it; the compiler's vectors change no bit, since integer sums
+ * are exact and float sums have their lanes written out.
+ */
+#include "kernel/fmath.h"
+#include "kernel/kernel.h"
+
+/* Inlined for certain: the constants that callers pass are what lets the loops become vectors. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* The tree over the lanes: upper half onto lower. Leaves the sum in lane 0. */
+INLINE float sum_lanes(float lane[LANES]) {
+    for (size_t half = LANES / 2; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; i++) lane[i] += lane[i + half];
+    }
+    return lane[0];
+}
+
+/* lane[i mod 16] += a[i] * b[i], where a begins at a multiple of 16. */
+INLINE void dot_lanes(const float *a, const float *b, size_t n, float lane[LANES]) {
+    float l[LANES];
+    memcpy(l, lane, sizeof l);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) l[j] = fmaf(a[i + j], b[i + j], l[j]);
+    }
+    for (size_t j = 0; i + j < n; j++) l[j] = fmaf(a[i + j], b[i + j], l[j]);
+    memcpy(lane, l, sizeof l);
+}
+
+/* ---- activations ----------------------------------------------------------------------------- */
+
+/* The largest magnitude, by its bits: NaN and infinity are the largest of all, so that none is lost. */
+INLINE uint32_t max_bits(const float *x, size_t n) {
+    uint32_t max = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = f32_bits(x[i]) & 0x7FFFFFFF;
+        max = u > max ? u : max;
+    }
+    return max;
+}
+
+static const uint32_t infinity_bits = 0x7F800000;
+
+static bool g_all_finite(const float *x, size_t n) { return max_bits(x, n) < infinity_bits; }
+
+static bool g_quantize(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale, int16_t *sum) {
+    const size_t n_sums = block / ACTIVATION_SUB;
+    for (size_t b = 0; b < n; b += block, x += block, q += stride * block, scale += stride, sum += stride * n_sums) {
+        uint32_t bits = max_bits(x, block);
+        if (bits >= infinity_bits) return false;
+        float amax = f32_from_bits(bits);
+        bool zero = amax < 1e-30f;
+        float inverse = zero ? 0.0f : 127.0f / amax;
+        *scale = zero ? 0.0f : amax / 127.0f;
+        const float shift = 0x1.8p23f; /* adding it rounds to nearest even and leaves the integer in the low bits */
+        for (size_t i = 0; i < block; i++) q[i] = (int8_t)(f32_bits(x[i] * inverse + shift) - f32_bits(shift));
+        for (size_t s = 0; s < n_sums; s++) {
+            int total = 0;
+            for (size_t i = 0; i < ACTIVATION_SUB; i++) total += q[s * ACTIVATION_SUB + i];
+            sum[s] = (int16_t)total;
+        }
+    }
+    return true;
+}
+
+/* ---- matrices of blocks ---------------------------------------------------------------------- */
+
+/* Tokens that one pass over a row serves: their sums stay in L1 while each block is unpacked once. */
+enum { TOKEN_TILE = 64, PLAIN_TILE = 8, PLAIN_PIECE = 256 };
+
+/* The integers I and M of one block; `block` and `sub` are constants where this is inlined. */
+INLINE void block_sums(const quant_parts *w, const int8_t *a, const int16_t *sum, size_t block, size_t sub,
+                       bool has_min, int32_t *product, int32_t *minimum) {
+    int32_t p = 0, m = 0;
+    for (size_t s = 0; s < block / sub; s++) {
+        int32_t dot = 0;
+        for (size_t i = 0; i < sub; i++) dot += (int16_t)w->q[s * sub + i] * (int16_t)a[s * sub + i];
+        p += w->scale[s] * dot;
+        if (!has_min) continue;
+        for (size_t i = 0; i < sub / ACTIVATION_SUB; i++) m += w->min[s] * sum[s * (sub / ACTIVATION_SUB) + i];
+    }
+    *product = p;
+    *minimum = m;
+}
+
+INLINE void matmul_blocks(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                          float *y, size_t y_stride, size_t block, size_t sub, bool has_min) {
+    const quant_row *type = &quant_types[w->type];
+    size_t n_blocks = w->n_in / block, sums = block / ACTIVATION_SUB;
+    for (size_t t0 = 0; t0 < n_tok; t0 += TOKEN_TILE) {
+        size_t n = n_tok - t0 < TOKEN_TILE ? n_tok - t0 : TOKEN_TILE;
+        for (size_t row = row_begin; row < row_end; row++) {
+            float acc[TOKEN_TILE] = {0};
+            for (size_t b = 0; b < n_blocks; b++) {
+                quant_parts parts;
+                type->unpack(w->data + row * w->row_bytes + b * type->bytes, &parts);
+                for (size_t t = 0; t < n; t++) {
+                    size_t at = b * n_tok + t0 + t;
+                    int32_t product, minimum;
+                    block_sums(&parts, a->q + at * block, a->sum + at * sums, block, sub, has_min, &product, &minimum);
+                    acc[t] = fmaf((float)product, parts.d * a->scale[at], acc[t]);
+                    if (has_min) acc[t] = fmaf(-(float)minimum, parts.dmin * a->scale[at], acc[t]);
+                }
+            }
+            for (size_t t = 0; t < n; t++) y[(t0 + t) * y_stride + row] = acc[t];
+        }
+    }
+}
+
+/* ---- matrices of plain numbers --------------------------------------------------------------- */
+
+static void g_matmul_plain(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                           float *y, size_t y_stride) {
+    const quant_row *type = &quant_types[w->type];
+    for (size_t t0 = 0; t0 < n_tok; t0 += PLAIN_TILE) {
+        size_t n = n_tok - t0 < PLAIN_TILE ? n_tok - t0 : PLAIN_TILE;
+        for (size_t row = row_begin; row < row_end; row++) {
+            float lanes[PLAIN_TILE][LANES] = {{0}};
+            for (size_t k = 0; k < w->n_in; k += PLAIN_PIECE) {
+                float piece[PLAIN_PIECE];
+                size_t m = w->n_in - k < PLAIN_PIECE ? w->n_in - k : PLAIN_PIECE;
+                type->load(w->data + row * w->row_bytes + k * type->bytes, m, piece);
+                for (size_t t = 0; t < n; t++) dot_lanes(piece, a->x + (t0 + t) * w->n_in + k, m, lanes[t]);
+            }
+            for (size_t t = 0; t < n; t++) y[(t0 + t) * y_stride + row] = sum_lanes(lanes[t]);
+        }
+    }
+}
+
+/* Any type: the shape of its block picks the instance whose loops have constant bounds. */
+static void g_matmul_any(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                         float *y, size_t y_stride) {
+    const quant_row *t = &quant_types[w->type];
+    if (t->load) {
+        g_matmul_plain(w, a, n_tok, row_begin, row_end, y, y_stride);
+        return;
+    }
+#define BLOCKS_OF(n_block, n_sub, minimums)                                                                            \
+    if (t->block == (n_block) && t->sub == (n_sub) && t->has_min == (minimums)) {                                      \
+        matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, n_block, n_sub, minimums);                         \
+        return;                                                                                                        \
+    }
+    BLOCKS_OF(32, 32, false)
+    BLOCKS_OF(32, 32, true)
+    BLOCKS_OF(256, 16, false)
+    BLOCKS_OF(256, 16, true)
+    BLOCKS_OF(256, 32, false)
+    BLOCKS_OF(256, 32, true)
+#undef BLOCKS_OF
+    matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, t->block, t->sub, t->has_min);
+}
+
+/* ---- vectors --------------------------------------------------------------------------------- */
+
+static void g_rms_norm(const float *x, const float *w, size_t n, float eps, float *y) {
+    float lane[LANES] = {0};
+    dot_lanes(x, x, n, lane);
+    float scale = 1.0f / sqrtf(sum_lanes(lane) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * scale * w[i];
+}
+
+static void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin) {
+    for (size_t h = 0; h < n_heads; h++, x += stride) {
+        for (size_t i = 0; i < n_rot / 2; i++) {
+            float a = x[2 * i], b = x[2 * i + 1];
+            x[2 * i] = fmaf(a, cos[i], -(b * sin[i]));
+            x[2 * i + 1] = fmaf(a, sin[i], b * cos[i]);
+        }
+    }
+}
+
+static void g_silu_mul(const float *gate, const float *up, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = silu_f32(gate[i]) * up[i];
+}
+
+static void g_add(const float *a, const float *b, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static void g_to_f16(const float *x, size_t n, uint16_t *y) {
+    for (size_t i = 0; i < n; i++) y[i] = f32_to_f16(x[i]);
+}
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* q . k over the lanes, one position. */
+INLINE float dot_f16(const float *q, const uint16_t *k, size_t n) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) lane[j] = fmaf(q[i + j], f16_to_f32(k[i + j]), lane[j]);
+    }
+    for (size_t j = 0; i + j < n; j++) lane[j] = fmaf(q[i + j], f16_to_f32(k[i + j]), lane[j]);
+    return sum_lanes(lane);
+}
+
+INLINE float dot_f32(const float *q, const float *k, size_t n) {
+    float lane[LANES] = {0};
+    dot_lanes(q, k, n, lane);
+    return sum_lanes(lane);
+}
+
+/* One chunk's positions [begin, end): largest score, sum of the weights, weighted sum of the values. */
+INLINE void attend_chunk(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
+                         float *total, float *out) {
+    float p[ATTENTION_CHUNK]; /* by absolute position, so that lanes do not depend on where a span begins */
+    uint32_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK;
+    float m = -INFINITY;
+    for (uint32_t j = begin; j < end; j++) {
+        float score = s->k_is_f32 ? dot_f32(q, (const float *)s->k + (size_t)j * s->n_k, s->n_k)
+                                  : dot_f16(q, (const uint16_t *)s->k + (size_t)j * s->n_k, s->n_k);
+        score *= s->scale;
+        p[j - origin] = score;
+        m = score > m ? score : m; /* a NaN is not larger; it comes back through its weight */
+    }
+    float lane[LANES] = {0};
+    for (uint32_t j = begin - origin; j < end - origin; j++) {
+        p[j] = exp_f32(p[j] - m);
+        lane[j % LANES] += p[j];
+    }
+    memset(out, 0, s->n_v * sizeof *out);
+    for (uint32_t j = begin; j < end; j++) {
+        float weight = p[j - origin];
+        if (s->v_is_f32) {
+            const float *v = (const float *)s->v + (size_t)j * s->n_v;
+            for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, v[i], out[i]);
+        } else {
+            const uint16_t *v = (const uint16_t *)s->v + (size_t)j * s->n_v;
+            for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, f16_to_f32(v[i]), out[i]);
+        }
+    }
+    *max = m;
+    *total = sum_lanes(lane);
+}
+
+typedef void attend_chunk_fn(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
+                             float *total, float *out);
+
+/* Chunk after chunk at absolute positions, merged in order. */
+INLINE void attend_span(const attention_span *s, const float *q, float *out, attend_chunk_fn *chunk) {
+    float max = -INFINITY, total = 0, part[MAX_HEAD_SIZE];
+    memset(out, 0, s->n_v * sizeof *out);
+    for (uint32_t begin = s->begin, end; begin < s->end; begin = end) {
+        end = (begin / ATTENTION_CHUNK + 1) * ATTENTION_CHUNK;
+        end = end < s->end ? end : s->end;
+        float m, t;
+        chunk(s, q, begin, end, &m, &t, part);
+        float top = m > max ? m : max, keep = exp_f32(max - top), take = exp_f32(m - top);
+        for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(part[i], take, out[i] * keep);
+        total = fmaf(t, take, total * keep);
+        max = top;
+    }
+    for (uint32_t i = 0; i < s->n_v; i++) out[i] /= total;
+}
+
+static inline void g_attend(const attention_span *s, const float *q, float *out) { attend_span(s, q, out, attend_chunk); }
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+/* For a tier that has an attention of its own, and for one that has not. */
+#define GENERIC_KERNELS_BUT_ATTEND(tier_name)                                                                          \
+    .name = tier_name, .matmul_any = g_matmul_any, .quantize = g_quantize, .all_finite = g_all_finite,                 \
+    .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .to_f16 = g_to_f16
+
+#define GENERIC_KERNELS(tier_name) GENERIC_KERNELS_BUT_ATTEND(tier_name), .attend = g_attend

@@ -1,0 +1,87 @@
+/*
+ * The table of compute kernels. Every tier (scalar, avx2, ...) fills one table; all give the same bits.
+ *
+ * The arithmetic, which scalar code defines and every tier repeats exactly:
+ *  - Activations for a matrix of blocks are int8 blocks of the same length: s = amax / 127, q = x * (127 / amax)
+ *    rounded to nearest even; a block with amax below 1e-30 is zero.
+ *  - A block of weights times a block of activations is I = sum of scale * q_w * q_a and M = sum of min * q_a, exact
+ *    integers; then acc = fma(I, d * s, acc) and, for types with minimums, acc = fma(-M, dmin * s, acc), each
+ *    product rounded once, blocks in rising order.
+ *  - Every sum that is float by nature runs over 16 virtual lanes (element i into lane i mod 16, fused
+ *    multiply-add) and one tree: 16 to 8 to 4 to 2 to 1, upper half onto lower.
+ *  - Attention walks the cache in chunks of ATTENTION_CHUNK absolute positions and merges them in order.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "quant/quant.h"
+
+enum { LANES = 16, ATTENTION_CHUNK = 256, MAX_HEAD_SIZE = 1024, ACTIVATION_SUB = 16 };
+
+/* A weight matrix in the file's own layout: n_out rows of n_in weights. */
+typedef struct {
+    quant_type type;
+    size_t n_in, n_out;
+    size_t row_bytes;
+    const uint8_t *data;
+} matrix;
+
+/* What a matrix reads, for n_tok tokens: x where it holds plain numbers, else the quantized form, in which the same
+ * block of all tokens stands together, since that is what one block of weights meets. */
+typedef struct {
+    const float *x;     /* [n_tok][n_in] */
+    const int8_t *q;    /* [n_in / block][n_tok][block] */
+    const float *scale; /* [n_in / block][n_tok] */
+    const int16_t *sum; /* [n_in / block][n_tok][block / ACTIVATION_SUB], of q */
+} activations;
+
+/* Output rows [row_begin, row_end) for n_tok tokens: y[t * y_stride + row]. */
+typedef void matmul_fn(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                       size_t y_stride);
+
+/* One head's part of the cache, and which positions of it a query sees. */
+typedef struct {
+    const void *k, *v; /* [positions][n_k], [positions][n_v]: float16 or float32 */
+    bool k_is_f32, v_is_f32;
+    uint32_t n_k, n_v;   /* at most MAX_HEAD_SIZE */
+    uint32_t begin, end; /* positions [begin, end), at least one */
+    float scale;         /* of the products q k */
+} attention_span;
+
+typedef struct {
+    const char *name;
+    matmul_fn *matmul_any;               /* of every type that can be decoded */
+    matmul_fn *matmul[QUANT_TYPE_COUNT]; /* a faster one, or NULL */
+    /* One token's x[0..n) to int8 blocks of `block` (32 or 256), n a multiple of it; each block lies `stride` blocks
+     * behind the one before. False where a value is not finite. */
+    bool (*quantize)(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale, int16_t *sum);
+    bool (*all_finite)(const float *x, size_t n);
+    /* y = x / sqrt(mean of x^2 + eps) * w; y may be x */
+    void (*rms_norm)(const float *x, const float *w, size_t n, float eps, float *y);
+    /* Turns neighbouring pairs of the first n_rot values of n_heads rows of `stride`: cos, sin [n_rot / 2]. */
+    void (*rope_pairs)(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin);
+    /* y = gate * sigmoid(gate) * up; y may be either */
+    void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
+    /* y = a + b; y may be either */
+    void (*add)(const float *a, const float *b, size_t n, float *y);
+    void (*to_f16)(const float *x, size_t n, uint16_t *y);
+    /* out[0..n_v) = softmax(q k^T * scale) v for one query q[0..n_k) */
+    void (*attend)(const attention_span *s, const float *q, float *out);
+} kernels;
+
+static inline matmul_fn *kernels_matmul(const kernels *k, quant_type type) {
+    return k->matmul[type] ? k->matmul[type] : k->matmul_any;
+}
+
+/* The best table this machine can run, or the one that GGUF_CPU names. NULL (GGUF_ERR_USAGE) where that name is
+ * unknown or the machine lacks it. */
+const kernels *kernels_choose(gguf_error *err);
+/* The table of one tier; NULL where the machine or the build lacks it. */
+const kernels *kernels_of_tier(cpu_tier tier);
+
+/* One exported by each tier's file. */
+extern const kernels kernels_scalar, kernels_avx2, kernels_avx512;
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * Tensor types: THE table, one row a type, and the way a block of weights comes apart.
+ * Block layouts: ggml's ggml-common.h; type numbers: ggml.h and docs/gguf.md.
+ */
+#ifndef QUANT_QUANT_H
+#define QUANT_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Numbers as they stand in files. */
+typedef enum {
+    QUANT_F32 = 0,
+    QUANT_F16 = 1,
+    QUANT_Q4_0 = 2,
+    QUANT_Q4_1 = 3,
+    QUANT_Q5_0 = 6,
+    QUANT_Q5_1 = 7,
+    QUANT_Q8_0 = 8,
+    QUANT_Q8_1 = 9,
+    QUANT_Q2_K = 10,
+    QUANT_Q3_K = 11,
+    QUANT_Q4_K = 12,
+    QUANT_Q5_K = 13,
+    QUANT_Q6_K = 14,
+    QUANT_Q8_K = 15,
+    QUANT_IQ2_XXS = 16,
+    QUANT_IQ2_XS = 17,
+    QUANT_IQ3_XXS = 18,
+    QUANT_IQ1_S = 19,
+    QUANT_IQ4_NL = 20,
+    QUANT_IQ3_S = 21,
+    QUANT_IQ2_S = 22,
+    QUANT_IQ4_XS = 23,
+    QUANT_I8 = 24,
+    QUANT_I16 = 25,
+    QUANT_I32 = 26,
+    QUANT_I64 = 27,
+    QUANT_F64 = 28,
+    QUANT_IQ1_M = 29,
+    QUANT_BF16 = 30,
+    QUANT_TQ1_0 = 34,
+    QUANT_TQ2_0 = 35,
+    QUANT_MXFP4 = 39,
+    QUANT_NVFP4 = 40,
+    QUANT_TYPE_COUNT = 41
+} quant_type;
+
+enum { QUANT_MAX_BLOCK = 256, QUANT_MAX_SUBS = 16 };
+
+/* A block taken apart, exactly:
+ *   weight[i] = d * scale[i / sub] * q[i] - dmin * min[i / sub]      with `sub` from the type's row. */
+typedef struct {
+    float d, dmin;
+    int8_t q[QUANT_MAX_BLOCK]; /* the type's offset is subtracted already */
+    int8_t scale[QUANT_MAX_SUBS];
+    uint8_t min[QUANT_MAX_SUBS]; /* only where the row says has_min */
+} quant_parts;
+
+typedef struct {
+    const char *name;
+    uint16_t block; /* weights a block; 1: a plain number; 0: a type that was removed from the format */
+    uint16_t bytes; /* bytes a block */
+    uint16_t sub;   /* weights under one scale; 0 for plain numbers */
+    bool has_min;
+    void (*unpack)(const uint8_t *block, quant_parts *out); /* types of blocks */
+    void (*load)(const uint8_t *src, size_t n, float *out); /* plain numbers, rounded to float32 */
+} quant_row;
+
+/* Indexed by quant_type. A row without name is a number that names no type; one with neither unpack nor load
+ * is a type that can be measured, not decoded. Sources need no alignment. */
+extern const quant_row quant_types[QUANT_TYPE_COUNT];
+
+/* NULL where the number names no type or a removed one. */
+const quant_row *quant_find(uint32_t type);
+/* Whether the type can be decoded and multiplied. */
+bool quant_can_decode(quant_type type);
+
+/* n weights (whole blocks) to float32: each is one fused multiply-add of exact integers with d and dmin.
+ * Returns false where the type cannot be decoded. */
+bool quant_decode(quant_type type, const uint8_t *src, size_t n, float *out);
+
+#endif

@@ -1,0 +1,80 @@
+/* From text to ids and back: what is the same for every kind of vocabulary. */
+#include <stdlib.h>
+
+#include "text/vocab_internal.h"
+
+/* Positions in a word are 32 bits wide, and a space may become three bytes. */
+#define MAX_TEXT_BYTES ((size_t)1 << 30)
+
+/* The bytes of text before the first mark; *found is that mark, or NULL. */
+static size_t find_mark(const gguf_vocab *v, str text, bool parse_special, const mark **found) {
+    const char *end = text.p + text.n;
+    for (const char *p = text.p; p < end; p++) {
+        *found = vocab_match_mark(v, p, end, parse_special);
+        if (*found) return (size_t)(p - text.p);
+    }
+    *found = NULL;
+    return text.n;
+}
+
+/* Special tokens part the text; what is between them is for the kind of vocabulary. */
+static bool tokenize_parts(const gguf_vocab *v, work *w, str text, bool parse_special) {
+    bool first = true;
+    while (text.n > 0) {
+        const mark *found;
+        size_t n = find_mark(v, text, parse_special, &found);
+        if (n > 0 && !v->kind->tokenize(v, w, (str){text.p, n}, first)) return false;
+        first = found != NULL;
+        if (found && !work_emit(w, found->id)) return false;
+        n += found ? found->n : 0;
+        text = (str){text.p + n, text.n - n};
+    }
+    return true;
+}
+
+ptrdiff_t gguf_vocab_tokenize(const gguf_vocab *v, const char *text, size_t n, const gguf_tokenize_params *params,
+                              int32_t **ids, gguf_error *err) {
+    static const gguf_tokenize_params defaults = {0};
+    if (!params) params = &defaults;
+    *ids = NULL;
+    if (n > MAX_TEXT_BYTES) {
+        fail(err, GGUF_ERR_USAGE, "the text has %zu bytes; %zu can be tokenized at once", n, MAX_TEXT_BYTES);
+        return -1;
+    }
+    work w = {.err = err};
+    bool bos = !params->no_bos && gguf_vocab_adds_bos(v), eos = !params->no_bos && gguf_vocab_adds_eos(v);
+    bool ok = (!bos || work_emit(&w, v->special[SPECIAL_BOS])) &&
+              tokenize_parts(v, &w, (str){text, n}, params->parse_special) &&
+              (!eos || work_emit(&w, v->special[SPECIAL_EOS]));
+    if (ok && !w.ids) { /* no ids are still something to free */
+        w.ids = malloc(sizeof *w.ids);
+        ok = w.ids || fail_memory(err, "the ids of a text", sizeof *w.ids);
+    }
+    if (ok) {
+        *ids = w.ids;
+        w.ids = NULL;
+    }
+    work_free(&w);
+    return ok ? (ptrdiff_t)w.n_ids : -1;
+}
+
+static size_t put(const char *p, size_t n, char *out, size_t size) {
+    if (n > 0 && size > 0) memcpy(out, p, n < size ? n : size);
+    return n;
+}
+
+static int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
+
+size_t gguf_vocab_detokenize(const gguf_vocab *v, gguf_detokenizer *state, int32_t id, char *out, size_t size) {
+    if (id < 0 || (uint32_t)id >= v->n) return 0;
+    str name = vocab_name(v, id);
+    gguf_token_type type = v->types[id];
+    bool control = type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN;
+    bool drop_space = v->adds_space && !state->inside;
+    if (control && !state->special) return 0; /* the text has not begun yet */
+    state->inside = true;
+    if (control) return put(name.p, name.n, out, size);
+    if (type != GGUF_TOKEN_BYTE) return v->kind->decode(type, name, drop_space, out, size);
+    char byte = (char)(hex_value(name.p[3]) << 4 | hex_value(name.p[4]));
+    return drop_space && byte == ' ' ? 0 : put(&byte, 1, out, size);
+}

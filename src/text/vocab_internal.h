@@ -1,0 +1,179 @@
+/* What the parts of the vocabulary share: its tables, and the work memory of one call. */
+#ifndef TEXT_VOCAB_INTERNAL_H
+#define TEXT_VOCAB_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "text/pretokenize.h"
+#include "text/vocab.h"
+
+/* ---- the vocabulary --------------------------------------------------------------------------- */
+
+/* Where a vocabulary comes from: the arguments of vocab_load. */
+typedef struct {
+    const gguf_file *file;
+    const char *pre;
+    gguf_warn_fn *warn;
+    void *warn_ctx;
+    gguf_error *err;
+} vocab_source;
+
+typedef enum {
+    SPECIAL_BOS,
+    SPECIAL_EOS,
+    SPECIAL_UNKNOWN,
+    SPECIAL_EOT,
+    SPECIAL_EOM,
+    SPECIAL_PADDING,
+    SPECIAL_SEPARATOR,
+    SPECIAL_MASK,
+    SPECIAL_FIM_PAD,
+    SPECIAL_FIM_REPO,
+    SPECIAL_FIM_FILE,
+    SPECIAL_COUNT
+} special_id;
+
+struct work;
+
+/* A kind of tokenizer. */
+typedef struct {
+    const char *name; /* in tokenizer.ggml.model */
+    bool adds_bos, adds_space;
+    bool names_bytes;          /* tokens named <0xNN> stand for bytes */
+    int32_t bos, eos, unknown; /* where the file does not say */
+    /* Reads what this kind needs beyond tokens, types and special ids. */
+    bool (*load)(gguf_vocab *v, const vocab_source *src);
+    /* Appends the ids of text; `first`: it begins the whole text or comes after a special token. */
+    bool (*tokenize)(const gguf_vocab *v, struct work *w, str text, bool first);
+    /* The bytes of a token with text: writes at most `size` of them, returns their whole count. */
+    size_t (*decode)(gguf_token_type type, str name, bool drop_space, char *out, size_t size);
+} tokenizer_kind;
+
+extern const tokenizer_kind spm_kind, bpe_kind;
+
+/* A name that is looked for in text. */
+typedef struct {
+    const char *p;
+    uint32_t n;
+    int32_t id;
+} mark;
+
+/* Of the hash table of names, which has the first of equal names. */
+typedef struct {
+    uint32_t hash, id_1; /* the upper half of str_hash; 1 + id, 0 is empty */
+} name_slot;
+
+typedef struct {
+    name_slot *slots;
+    size_t mask;
+} name_table;
+
+/* What a pair of tokens merges into. */
+typedef struct {
+    uint64_t pair; /* left << 32 | right */
+    uint32_t rank; /* the lowest is merged first */
+    int32_t id;    /* GGUF_NO_TOKEN: the slot is empty */
+} merge;
+
+typedef struct {
+    merge *slots;
+    size_t mask;
+} merge_table;
+
+struct gguf_vocab {
+    arena mem;
+    const tokenizer_kind *kind;
+    uint32_t n;
+    size_t longest;    /* bytes of the longest name */
+    char *names;       /* all of them, one after the other */
+    uint32_t *name_at; /* [n + 1]: name i is names[name_at[i] .. name_at[i + 1]) */
+    uint8_t *types;    /* [n] gguf_token_type */
+    bool *ends;        /* [n]: the token ends generation */
+    name_table by_name;
+    int32_t special[SPECIAL_COUNT];
+    int32_t bytes[256]; /* the token that stands for a byte alone, or GGUF_NO_TOKEN */
+    bool adds_bos, adds_eos, adds_space;
+    mark *marks;           /* names looked for in text, sorted by their bytes, each once */
+    uint32_t mark_at[257]; /* marks that begin with byte b are marks[mark_at[b] .. mark_at[b + 1]) */
+
+    uint32_t *order;        /* SPM [n]: place in line by score; the same for equal scores */
+    bool before_space[256]; /* SPM: some token has U+2581 after a character that ends with this byte */
+
+    const pretokenizer *pre; /* BPE */
+    merge_table merges;      /* BPE */
+};
+
+static inline str vocab_name(const gguf_vocab *v, int32_t id) {
+    return (str){v->names + v->name_at[id], v->name_at[id + 1] - v->name_at[id]};
+}
+
+/* Makes by_name from the names. */
+bool vocab_index_names(gguf_vocab *v, gguf_error *err);
+/* The first token of this name, or GGUF_NO_TOKEN. */
+int32_t vocab_find(const gguf_vocab *v, str name);
+/* The same for a token that text may turn into by itself: no control, unknown or byte token. */
+int32_t vocab_find_text(const gguf_vocab *v, str name);
+
+/* Makes `marks` from the control, unknown and user-defined tokens; warns of names too long for it. */
+bool vocab_index_marks(gguf_vocab *v, const vocab_source *src);
+/* The longest mark at p, before end, or NULL. Only user-defined tokens' names unless `parse_special`. */
+const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, bool parse_special);
+
+/* ---- work memory of one call ------------------------------------------------------------------ */
+
+/* A piece of a word. There is one symbol for each byte; that of a piece's first byte is its head, that of its last
+ * byte has the same n, so that both neighbours can be found. */
+typedef struct {
+    int32_t id; /* its token; GGUF_NO_TOKEN: none, or not looked up yet; NOT_A_HEAD */
+    uint32_t n; /* bytes */
+} symbol;
+
+#define NOT_A_HEAD (-2)
+
+/* Something to be done in its turn, the lowest first. */
+typedef struct {
+    uint64_t turn; /* place in line << 32 | where the left piece begins */
+    uint32_t n;    /* bytes of both pieces; of the one where id is MAY_CROSS */
+    int32_t id;    /* what they make; MAY_CROSS: from here on the last piece may merge with what is not there */
+} candidate;
+
+#define MAY_CROSS (-3)
+
+typedef struct work {
+    char *text; /* the word, where it is not a part of the text as it stands */
+    size_t n_text, text_room;
+    symbol *symbols;
+    size_t symbol_room;
+    candidate *heap;
+    size_t n_heap, heap_room;
+    bool no_windows; /* long words are merged as a whole */
+    int32_t *ids;
+    size_t n_ids, id_room;
+    gguf_error *err;
+} work;
+
+/* Room for n bytes in `text`; those that are there stay. */
+bool work_reserve_text(work *w, size_t n);
+bool work_emit(work *w, int32_t id);
+/* Appends the token of a byte, else the unknown token; an error where the vocabulary has neither. */
+bool work_emit_byte(const gguf_vocab *v, work *w, uint8_t byte);
+void work_free(work *w);
+
+/* How a kind of vocabulary merges. */
+typedef struct {
+    /* Bytes of the piece to start with at p; *id: its token, where that is needed. */
+    size_t (*first)(const gguf_vocab *v, const char *p, const char *end, int32_t *id);
+    /* Whether two neighbours, of which the left one begins at p, make a token: which, and its place in line. */
+    bool (*pair)(const gguf_vocab *v, const char *p, symbol left, symbol right, uint32_t *place, int32_t *id);
+    /* Whether the piece at p makes a token with any piece of `least` bytes or more that may stand after it before
+     * `end`: the first place in line of them all. */
+    bool (*cross)(const gguf_vocab *v, work *w, const char *p, symbol left, size_t least, const char *end,
+                  uint32_t *place);
+    /* Appends the ids of a finished piece. */
+    bool (*emit)(const gguf_vocab *v, work *w, const char *p, symbol piece);
+} merge_rules;
+
+/* Merges the pieces of a word until no neighbours make a token, and appends the ids. */
+bool work_merge(const gguf_vocab *v, work *w, str word, const merge_rules *rules);
+
+#endif

@@ -1,0 +1,831 @@
+/*
+ * Files that are not as they should be: each must end with an error that names the cause, and none may crash, hang,
+ * leak or read out of bounds (run it under sanitizers).
+ *
+ *   test_malformed table                    known classes of damage, with the error that each must give
+ *   test_malformed mmap|no-mmap|memory      every truncation and every flipped bit of two small models
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "format/gguf_file.h"
+#include "tests/model_maker.h"
+#include "tests/unit/check.h"
+#include "text/vocab.h"
+
+/* The sound files that everything begins with. LLAMA has odd keys besides, for the classes to damage. */
+#define SMALL "--embd 32 --ff 32 --layers 1 --heads 2 --ctx 16 --seed 3 "
+static const char LLAMA[] = SMALL "--kv-heads 1 --vocab 20 --type Q4_0 --rope-factors "
+                                  "--set x.a=u32:1 --set x.b=u32:2 --set x.flag=bool:1 --set x.list=u32[]:1,2,3 "
+                                  "--set x.flags=bool[]:1,0,1 --set x.names=string[]:one,two --set x.text=string:abc";
+static const char SMOLLM3[] = SMALL "--arch smollm3 --vocab 24 --vocab-kind bpe --type Q8_0 --head-size 24";
+
+/* A file in memory. */
+typedef struct {
+    uint8_t *data;
+    size_t n;
+} image;
+
+static image make(const char *options, const char *more) {
+    char line[2048];
+    gguf_error err = {0};
+    model_spec spec = {0};
+    image im = {0};
+    snprintf(line, sizeof line, "%s %s", options, more);
+    if (model_spec_parse_line(&spec, line, &err)) im.data = model_bytes(&spec, &im.n, &err);
+    if (!im.data) fprintf(stderr, "%s: %s\n", line, err.message);
+    model_spec_free(&spec);
+    CHECK(im.data != NULL);
+    return im;
+}
+
+/* ---- opening --------------------------------------------------------------------------------------- */
+
+/* A file in memory with a path, whose bytes can be changed in place. */
+static int memory_file;
+static char memory_path[64];
+
+static void open_memory_file(void) {
+    memory_file = memfd_create("model", MFD_CLOEXEC);
+    snprintf(memory_path, sizeof memory_path, "/proc/self/fd/%d", memory_file);
+    CHECK(memory_file >= 0);
+}
+
+static void put_memory_file(const image *im) {
+    CHECK(ftruncate(memory_file, (off_t)im->n) == 0);
+    CHECK(pwrite(memory_file, im->data, im->n, 0) == (ssize_t)im->n);
+}
+
+/* How far a file is used. */
+typedef enum { PARSE, MODEL, DECODE } depth;
+
+static void parse(const image *im, gguf_error *err) {
+    gguf_file *f = gguf_file_parse(im->data, im->n, "file", err);
+    if (f) vocab_free(vocab_load(f, NULL, NULL, NULL, err));
+    gguf_file_close(f);
+}
+
+static void open_model(const char *path, bool no_mmap, depth d, gguf_error *err) {
+    static const int32_t ids[] = {0, 1};
+    const gguf_session_params sp = {.n_ctx = 4, .n_batch = 2, .n_threads = 1};
+    gguf_model *m = gguf_model_open(path, &(gguf_model_params){.no_mmap = no_mmap}, err);
+    gguf_session *s = m && d == DECODE ? gguf_session_open(m, &sp, err) : NULL;
+    if (s) gguf_session_decode(s, ids, 2, err);
+    gguf_session_close(s);
+    gguf_model_close(m);
+}
+
+/* An error has a message, and one that a terminal shows as it is. */
+static bool is_sound(const gguf_error *err) {
+    if (err->code == GGUF_OK) return true;
+    for (const char *p = err->message; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) return false;
+    }
+    return err->message[0] != 0;
+}
+
+static void expect(const char *what, const gguf_error *err, gguf_code code, const char *text) {
+    bool ok = err->code == code && is_sound(err) && strstr(err->message, text);
+    if (!ok)
+        fprintf(stderr, "%s: code %d, not %d, \"%s\" and not \"%s\"\n", what, (int)err->code, (int)code, err->message,
+                text);
+    CHECK(ok);
+}
+
+/* ---- places in a file ------------------------------------------------------------------------------ */
+
+typedef enum {
+    NOWHERE,
+    AT, /* bytes from the file's beginning */
+    /* of a key */
+    KEY, /* its length */
+    KEY_TEXT,
+    KEY_TYPE,
+    ELEM_TYPE,
+    COUNT,
+    VALUE,
+    /* of a tensor */
+    TENSOR, /* its name's length */
+    TENSOR_TEXT,
+    TENSOR_LETTER, /* of "attn_?.weight" */
+    N_DIMS,
+    NE0,
+    NE1,
+    TENSOR_TYPE,
+    OFFSET,
+    DATA
+} place;
+
+static size_t find(const gguf_file *f, const uint8_t *data, place where, const char *name) {
+    const gguf_kv *kv = where < TENSOR ? gguf_file_find_kv(f, str_of(name)) : NULL;
+    const gguf_tensor *t = where >= TENSOR ? gguf_file_find_tensor(f, str_of(name)) : NULL;
+    if (!kv && !t) return SIZE_MAX;
+    size_t key = kv ? (size_t)((const uint8_t *)kv->key.p - data) : 0,
+           dims = t ? (size_t)((const uint8_t *)t->name.p - data) + t->name.n : 0;
+    switch (where) {
+    case KEY: return key - 8;
+    case KEY_TEXT: return key;
+    case KEY_TYPE: return key + kv->key.n;
+    case ELEM_TYPE: return key + kv->key.n + 4;
+    case COUNT: return key + kv->key.n + 8;
+    case VALUE: return (size_t)(kv->data - data);
+    case TENSOR: return dims - t->name.n - 8;
+    case TENSOR_TEXT: return dims - t->name.n;
+    case TENSOR_LETTER: return dims - 8;
+    case N_DIMS: return dims;
+    case NE0: return dims + 4;
+    case NE1: return dims + 12;
+    case TENSOR_TYPE: return dims + 4 + 8 * t->n_dims;
+    case OFFSET: return dims + 8 + 8 * t->n_dims;
+    case DATA: return (size_t)(t->data - data);
+    default: return SIZE_MAX;
+    }
+}
+
+static size_t locate(const image *im, place where, const char *name) {
+    if (where == AT) return strtoul(name, NULL, 10);
+    gguf_error err = {0};
+    gguf_file *f = gguf_file_parse(im->data, im->n, "file", &err);
+    size_t at = f ? find(f, im->data, where, name) : SIZE_MAX;
+    gguf_file_close(f);
+    return at;
+}
+
+/* ---- bytes changed --------------------------------------------------------------------------------- */
+
+#define Q    "blk.0.attn_q.weight"
+#define LAST "output.weight"
+
+/* The value of `width` bytes is put to a place of LLAMA; the error must hold `text`, and name the byte offset of the
+ * place `blame` of the same key or tensor (NOWHERE: none). */
+typedef struct {
+    place where;
+    const char *name;
+    int width;
+    uint64_t value;
+    place blame;
+    const char *text;
+} patch;
+
+static const patch patches[] = {
+    /* the header */
+    {AT, "0", 1, 'g', NOWHERE, "is not a GGUF file: it begins with the bytes 67 47 55 46"},
+    {AT, "3", 1, 0, NOWHERE, "is not a GGUF file"},
+    {AT, "0", 4, 0x47475546, NOWHERE, "big-endian"},
+    {AT, "4", 4, 0, NOWHERE, "version 0"},
+    {AT, "4", 4, 1, NOWHERE, "version 1"},
+    {AT, "4", 4, 4, NOWHERE, "version 4"},
+    {AT, "4", 4, 0xFFFFFFFF, NOWHERE, "version 4294967295"},
+    {AT, "4", 4, 0x03000000, NOWHERE, "big-endian"},
+    {AT, "4", 4, 0x00020000, NOWHERE, "big-endian"},
+    {AT, "8", 8, 1000, NOWHERE, "at byte 8: 1000 tensors cannot stand"},
+    {AT, "8", 8, UINT64_MAX, NOWHERE, "at byte 8: 18446744073709551615 tensors cannot stand"},
+    {AT, "8", 8, 1ull << 60, NOWHERE, "at byte 8"},
+    {AT, "16", 8, 1000, NOWHERE, "at byte 16: 1000 keys cannot stand"},
+    {AT, "16", 8, UINT64_MAX, NOWHERE, "at byte 16"},
+    {AT, "16", 8, 1ull << 61, NOWHERE, "at byte 16"},
+    {AT, "16", 1, 25, NOWHERE, "at byte "},
+    {AT, "16", 1, 40, NOWHERE, "at byte "},
+    {AT, "8", 1, 40, NOWHERE, "at byte "},
+    /* keys */
+    {KEY, "x.a", 8, 1ull << 40, KEY, "a key needs 1099511627784 bytes"},
+    {KEY, "x.a", 8, UINT64_MAX, KEY, "a key needs"},
+    {KEY, "x.a", 8, UINT64_MAX - 7, KEY, "a key needs"},
+    {KEY, "x.a", 8, 1ull << 63, KEY, "a key needs"},
+    {KEY, "x.a", 8, 0, KEY, "a key without a name"},
+    {KEY_TEXT, "x.a", 1, 0, KEY, "NUL byte"},
+    {KEY_TEXT, "x.b", 3, 'x' | '.' << 8 | 'a' << 16, KEY, "the key x.a stands twice"},
+    {KEY_TYPE, "x.a", 4, 13, KEY_TYPE, "key x.a: unknown value type 13"},
+    {KEY_TYPE, "x.a", 4, 0xFFFFFFFF, KEY_TYPE, "unknown value type 4294967295"},
+    {KEY_TYPE, "x.a", 4, 255, KEY_TYPE, "unknown value type 255"},
+    {VALUE, "x.flag", 1, 2, VALUE, "key x.flag: a bool holds 2"},
+    {VALUE, "x.flag", 1, 255, VALUE, "a bool holds 255"},
+    {VALUE, "x.flags", 1, 7, VALUE, "key x.flags: a bool holds 7"},
+    {VALUE, "x.text", 8, 1ull << 50, VALUE, "a string needs"},
+    {VALUE, "x.text", 8, UINT64_MAX, VALUE, "a string needs"},
+    {VALUE, "x.text", 8, UINT64_MAX - 8, VALUE, "a string needs"},
+    {VALUE, "x.names", 8, 1ull << 33, VALUE, "a string needs"},
+    {VALUE, "x.names", 8, UINT64_MAX, VALUE, "a string needs"},
+    {ELEM_TYPE, "x.list", 4, 9, ELEM_TYPE, "arrays of arrays"},
+    {ELEM_TYPE, "x.list", 4, 13, ELEM_TYPE, "unknown element type 13"},
+    {ELEM_TYPE, "x.list", 4, 0xFFFFFFFF, ELEM_TYPE, "unknown element type"},
+    {COUNT, "x.list", 8, 1ull << 40, VALUE, "1099511627776 values of type u32"},
+    {COUNT, "x.list", 8, 1ull << 62, VALUE, "values of type u32"}, /* x 4 wraps to 0 */
+    {COUNT, "x.list", 8, (1ull << 62) + 1, VALUE, "values of type u32"},
+    {COUNT, "x.list", 8, UINT64_MAX, VALUE, "values of type u32"},
+    {COUNT, "x.names", 8, UINT64_MAX, VALUE, "values of type string"},
+    {COUNT, "x.names", 8, 1ull << 61, VALUE, "values of type string"},
+    {COUNT, "x.names", 8, 100, NOWHERE, "at byte "},
+    {COUNT, "x.flags", 8, UINT64_MAX, VALUE, "values of type bool"},
+    {COUNT, "tokenizer.ggml.tokens", 8, 1ull << 31, VALUE, "values of type string"},
+    {COUNT, "tokenizer.ggml.scores", 8, 1ull << 31, VALUE, "values of type f32"},
+    /* tensors */
+    {TENSOR, Q, 8, 1ull << 40, TENSOR, "a tensor needs"},
+    {TENSOR, Q, 8, UINT64_MAX, TENSOR, "a tensor needs"},
+    {TENSOR, Q, 8, 0, TENSOR, "a tensor without a name"},
+    {TENSOR_TEXT, Q, 1, 0, TENSOR, "NUL byte"},
+    {TENSOR_LETTER, "blk.0.attn_k.weight", 1, 'q', TENSOR, "the tensor " Q " stands twice"},
+    {N_DIMS, Q, 4, 0, TENSOR, "tensor " Q " has 0 dimensions"},
+    {N_DIMS, Q, 4, 5, TENSOR, "has 5 dimensions"},
+    {N_DIMS, Q, 4, 0xFFFFFFFF, TENSOR, "has 4294967295 dimensions"},
+    {NE0, Q, 8, 0, TENSOR, "dimension 0 is 0"},
+    {NE1, Q, 8, 0, TENSOR, "dimension 1 is 0"},
+    {NE0, Q, 8, 33, TENSOR, "rows of 33 are not whole blocks of 32 (Q4_0)"},
+    {NE0, Q, 8, 1, TENSOR, "not whole blocks"},
+    {NE1, Q, 8, 1ull << 62, TENSOR, "product is too large"},
+    {NE1, Q, 8, UINT64_MAX, TENSOR, "product is too large"},
+    {NE1, Q, 8, 1ull << 59, TENSOR, "product is too large"}, /* x 32 wraps to 0 */
+    {NE0, Q, 8, 1ull << 63, TENSOR, "product is too large"},
+    {NE0, "output_norm.weight", 8, 1ull << 61, TENSOR, "size in bytes is too large"},
+    {NE1, LAST, 8, 1ull << 57, NOWHERE, "tensor " LAST " needs"},
+    {NE1, LAST, 8, 21, NOWHERE, "cut short by 18 bytes"},
+    {NE1, Q, 8, 64, NOWHERE, "overlap"},
+    {TENSOR_TYPE, Q, 4, 4, TENSOR, "type 4 (Q4_2), which was removed"},
+    {TENSOR_TYPE, Q, 4, 5, TENSOR, "removed"},
+    {TENSOR_TYPE, Q, 4, 31, TENSOR, "removed"},
+    {TENSOR_TYPE, Q, 4, 33, TENSOR, "removed"},
+    {TENSOR_TYPE, Q, 4, 36, TENSOR, "removed"},
+    {TENSOR_TYPE, Q, 4, 38, TENSOR, "removed"},
+    {TENSOR_TYPE, Q, 4, 1000, TENSOR, "type 1000, which is unknown"},
+    {TENSOR_TYPE, Q, 4, 0x7FFFFFFF, TENSOR, "unknown"},
+    {TENSOR_TYPE, Q, 4, 0xFFFFFFFF, TENSOR, "unknown"},
+    {TENSOR_TYPE, Q, 4, 12, TENSOR, "not whole blocks of 256 (Q4_K)"},
+    {TENSOR_TYPE, Q, 4, 0, NOWHERE, "overlap"},
+    {TENSOR_TYPE, LAST, 4, 0, NOWHERE, "cut short by 2200 bytes"},
+    {OFFSET, Q, 8, 1, NOWHERE, "tensor " Q ": offset 1 is not a multiple of the alignment 32"},
+    {OFFSET, Q, 8, 16, NOWHERE, "not a multiple"},
+    {OFFSET, Q, 8, UINT64_MAX, NOWHERE, "not a multiple"},
+    {OFFSET, Q, 8, 0, NOWHERE, "overlap"},
+    {OFFSET, Q, 8, 1 << 20, NOWHERE, "tensor " Q " needs 576 bytes at byte "},
+    {OFFSET, Q, 8, 1ull << 63, NOWHERE, "cut short by"},
+    {OFFSET, Q, 8, UINT64_MAX - 31, NOWHERE, "offset is too large"},
+    {OFFSET, LAST, 8, UINT64_MAX - 4095, NOWHERE, "cut short by"},
+};
+
+/* What the file format allows and the model does not. */
+static const patch model_patches[] = {
+    {NE1, Q, 8, 16, NOWHERE, "tensor " Q ": dimension 1 is 16, but the hyper-parameters ask for 32 (2 heads of 16)"},
+    {NE1, "token_embd.weight", 8, 19, NOWHERE, "20"},
+    {NE1, LAST, 8, 19, NOWHERE, "tensor output.weight: dimension 1 is 19"},
+    {NE0, "output_norm.weight", 8, 31, NOWHERE, "tensor output_norm.weight: dimension 0 is 31"},
+    {NE0, "rope_freqs.weight", 8, 7, NOWHERE, "tensor rope_freqs.weight: dimension 0 is 7"},
+    {DATA, "rope_freqs.weight", 4, 0, NOWHERE, "rope_freqs.weight: value 0 is 0"},
+    {DATA, "rope_freqs.weight", 4, 0x7FC00000, NOWHERE, "rope_freqs.weight: value 0 is nan"},
+    {DATA, "rope_freqs.weight", 4, 0xFF800000, NOWHERE, "rope_freqs.weight: value 0 is -inf"},
+};
+
+static void apply_patch(const patch *p, image *im, size_t at) {
+    for (int i = 0; i < p->width; i++) im->data[at + (size_t)i] = (uint8_t)(p->value >> (8 * i));
+}
+
+static void test_patches(const patch *p, size_t n, depth level) {
+    for (const patch *end = p + n; p < end; p++) {
+        image im = make(LLAMA, "");
+        gguf_error err = {0};
+        size_t at = locate(&im, p->where, p->name), blame = p->blame ? locate(&im, p->blame, p->name) : 0;
+        CHECK(at < im.n && blame < im.n);
+        apply_patch(p, &im, at);
+        if (level == PARSE) {
+            parse(&im, &err);
+        } else {
+            put_memory_file(&im);
+            open_model(memory_path, false, level, &err);
+        }
+        char what[128], offset[32];
+        snprintf(what, sizeof what, "%s, place %d = %llx", p->name, (int)p->where, (unsigned long long)p->value);
+        snprintf(offset, sizeof offset, "at byte %zu:", blame);
+        expect(what, &err, GGUF_ERR_MODEL, p->text);
+        if (p->blame) expect(what, &err, GGUF_ERR_MODEL, offset);
+        free(im.data);
+    }
+}
+
+/* An offset that fits 64 bits with the header before it, but not with the tensor behind it. */
+static void test_wrapping_end(void) {
+    image im = make(LLAMA, "");
+    gguf_error err = {0};
+    gguf_file *f = gguf_file_parse(im.data, im.n, "file", &err);
+    CHECK(f != NULL);
+    uint64_t offset = f ? 0 - gguf_file_shard(f, 0)->data_offset - 32 : 0;
+    gguf_file_close(f);
+    memcpy(im.data + locate(&im, OFFSET, LAST), &offset, sizeof offset);
+    parse(&im, &err);
+    expect("an end that wraps", &err, GGUF_ERR_MODEL, "tensor " LAST ": its offset is too large");
+    free(im.data);
+}
+
+/* ---- options changed ------------------------------------------------------------------------------- */
+
+/* LLAMA with more options: the error must hold `text`; NULL: it may open and run, or fail. */
+static const struct {
+    const char *options, *text;
+} variants[] = {
+    /* the alignment */
+    {"--set general.alignment=u32:0", "general.alignment is 0"},
+    {"--set general.alignment=u32:3", "general.alignment is 3"},
+    {"--set general.alignment=u32:48", "general.alignment is 48"},
+    {"--set general.alignment=u32:131072", "general.alignment is 131072"},
+    {"--set general.alignment=u32:0xFFFFFFFF", "general.alignment is 4294967295"},
+    {"--set general.alignment=u64:32", "general.alignment is of type u64"},
+    {"--set general.alignment=i32:32", "general.alignment is of type i32"},
+    {"--set general.alignment=i32:-32", "general.alignment is of type i32"},
+    {"--set general.alignment=f32:32", "general.alignment is of type f32"},
+    {"--set general.alignment=string:32", "general.alignment is of type string"},
+    {"--set general.alignment=u32[]:32", "general.alignment is of type array"},
+    {"--set general.alignment=bool:1", "general.alignment is of type bool"},
+    {"--set general.alignment=u32:65536", "not a multiple of the alignment 65536"},
+    /* names */
+    {"--rename-tensor " Q "=blk.0.attn_k.weight", "the tensor blk.0.attn_k.weight stands twice"},
+    {"--drop general.architecture", "general.architecture"},
+    {"--set general.architecture=u32:1", "general.architecture"},
+    {"--set general.architecture=string[]:llama", "general.architecture"},
+    {"--set general.architecture=string:", "is not supported"},
+    {"--set general.architecture=string:mamba9", "mamba9 is not supported; this program runs llama"},
+    {"--set general.architecture=string:smollm3", "smollm3.context_length"},
+    /* hyper-parameters that are missing, none, absurd */
+    {"--drop llama.context_length", "has no llama.context_length"},
+    {"--drop llama.embedding_length", "has no llama.embedding_length"},
+    {"--drop llama.block_count", "has no llama.block_count"},
+    {"--drop llama.feed_forward_length", "has no llama.feed_forward_length"},
+    {"--drop llama.attention.head_count", "has no llama.attention.head_count"},
+    {"--drop llama.attention.layer_norm_rms_epsilon", "has no llama.attention.layer_norm_rms_epsilon"},
+    {"--set llama.context_length=u32:0", "llama.context_length is 0; it must be between"},
+    {"--set llama.embedding_length=u32:0", "llama.embedding_length is 0"},
+    {"--set llama.block_count=u32:0", "llama.block_count is 0"},
+    {"--set llama.feed_forward_length=u32:0", "llama.feed_forward_length is 0"},
+    {"--set llama.attention.head_count=u32:0", "llama.attention.head_count is 0"},
+    {"--set llama.attention.head_count_kv=u32:0", "llama.attention.head_count_kv is 0"},
+    {"--set llama.attention.key_length=u32:0", "llama.attention.key_length is 0"},
+    {"--set llama.attention.value_length=u32:0", "llama.attention.value_length is 0"},
+    {"--set llama.rope.dimension_count=u32:0", "llama.rope.dimension_count is 0"},
+    {"--set llama.context_length=u32:0xFFFFFFFF", "llama.context_length is 4294967295"},
+    {"--set llama.embedding_length=u32:0xFFFFFFFF", "llama.embedding_length is 4294967295"},
+    {"--set llama.block_count=u32:0xFFFFFFFF", "llama.block_count is 4294967295"},
+    {"--set llama.feed_forward_length=u32:0xFFFFFFFF", "llama.feed_forward_length is 4294967295"},
+    {"--set llama.attention.head_count=u32:0xFFFFFFFF", "llama.attention.head_count is 4294967295"},
+    {"--set llama.attention.head_count_kv=u32:0xFFFFFFFF", "llama.attention.head_count_kv is 4294967295"},
+    {"--set llama.attention.key_length=u32:0x10000", "llama.attention.key_length is 65536"},
+    {"--set llama.rope.dimension_count=u32:0x10000", "llama.rope.dimension_count is 65536"},
+    {"--set llama.block_count=u64:0xFFFFFFFFFFFFFFFF", "llama.block_count"},
+    {"--set llama.block_count=u64:0x100000001", "llama.block_count is 4294967297"},
+    {"--set llama.block_count=i32:-1", "llama.block_count is -1"},
+    {"--set llama.embedding_length=i64:-32", "llama.embedding_length is -32"},
+    /* ... of the wrong type */
+    {"--set llama.block_count=string:1", "llama.block_count is of type string"},
+    {"--set llama.block_count=f32:1", "llama.block_count is of type f32"},
+    {"--set llama.block_count=bool:1", "llama.block_count is of type bool"},
+    {"--set llama.embedding_length=f64:32", "llama.embedding_length is of type f64"},
+    {"--set llama.attention.layer_norm_rms_epsilon=string:x",
+     "llama.attention.layer_norm_rms_epsilon is of type string"},
+    {"--set llama.rope.freq_base=string:x", "llama.rope.freq_base is of type string"},
+    {"--set llama.attention.head_count=string[]:a", "llama.attention.head_count is of type string"},
+    {"--set llama.rope.scaling.type=u32:1", "rope.scaling.type is of type u32"},
+    {"--set llama.rope.scaling.factor=string:x", "llama.rope.scaling.factor"},
+    /* ... as arrays */
+    {"--set llama.feed_forward_length=u32[]:32,32", "llama.feed_forward_length has 2 values, but block_count is 1"},
+    {"--set llama.feed_forward_length=u32[]:32,64", "llama.feed_forward_length"},
+    {"--set llama.attention.head_count=u32[]:0", "llama.attention.head_count is 0"},
+    {"--set llama.attention.head_count=u32[]:", "llama.attention.head_count"},
+    {"--set llama.attention.head_count_kv=u32[]:1,1,1", "llama.attention.head_count_kv has 3 values"},
+    /* ... that do not fit */
+    {"--set llama.attention.head_count=u32:3", "embedding_length 32 is not a multiple of attention.head_count 3"},
+    {"--set llama.attention.head_count=u32:64", "embedding_length 32 is not a multiple of attention.head_count 64"},
+    {"--set llama.attention.head_count_kv=u32:3",
+     "attention.head_count 2 is not a multiple of attention.head_count_kv 3"},
+    {"--set llama.attention.head_count_kv=u32:4",
+     "attention.head_count 2 is not a multiple of attention.head_count_kv 4"},
+    {"--set llama.attention.head_count_kv=u32:2", "tensor blk.0.attn_k.weight: dimension 1 is 16"},
+    {"--set llama.attention.head_count=u32:1", "1 kv heads of 32"},
+    {"--set llama.attention.key_length=u32:18", "2 heads of 18"},
+    {"--set llama.attention.value_length=u32:18", "tensor blk.0.attn_v.weight"},
+    {"--set llama.rope.dimension_count=u32:15", "rope.dimension_count 15 does not fit the head size 16"},
+    {"--set llama.rope.dimension_count=u32:18", "rope.dimension_count 18 does not fit the head size 16"},
+    {"--set llama.rope.dimension_count=u32:8", "tensor rope_freqs.weight: dimension 0 is 8"},
+    {"--set llama.embedding_length=u32:64", "tensor token_embd.weight: dimension 0 is 32"},
+    {"--set llama.feed_forward_length=u32:64", "tensor blk.0.ffn_gate.weight: dimension 1 is 32"},
+    {"--set llama.block_count=u32:2", "the tensor blk.1.attn_norm.weight is missing"},
+    {"--set llama.block_count=u32:4096", "the tensor blk.1.attn_norm.weight is missing"},
+    {"--set llama.expert_count=u32:8", "llama.expert_count"},
+    {"--set llama.rope.freq_base=f32:0", "llama.rope.freq_base is 0"},
+    {"--set llama.rope.freq_base=f32:-1", "llama.rope.freq_base is -1"},
+    {"--set llama.rope.freq_base=f32:nan", "llama.rope.freq_base is nan"},
+    {"--set llama.rope.freq_base=f32:inf", "llama.rope.freq_base is inf"},
+    {"--set llama.rope.scaling.factor=f32:0", "llama.rope.scaling.factor is 0"},
+    {"--set llama.rope.scaling.factor=f32:nan", "llama.rope.scaling.factor is nan"},
+    {"--set llama.rope.scale_linear=f32:-2", "llama.rope.scale_linear is -2"},
+    {"--set llama.rope.scaling.type=string:spiral", "RoPE scaling of type spiral"},
+    {"--set llama.attention.layer_norm_rms_epsilon=f32:-1", "llama.attention.layer_norm_rms_epsilon is -1"},
+    {"--set llama.attention.layer_norm_rms_epsilon=f32:nan", "llama.attention.layer_norm_rms_epsilon is nan"},
+    {"--set llama.attention.layer_norm_rms_epsilon=f32:2", "llama.attention.layer_norm_rms_epsilon is 2"},
+    /* missing tensors */
+    {"--drop-tensor token_embd.weight", "the tensor token_embd.weight is missing"},
+    {"--drop-tensor output_norm.weight", "the tensor output_norm.weight is missing"},
+    {"--drop-tensor blk.0.attn_norm.weight", "the tensor blk.0.attn_norm.weight is missing"},
+    {"--drop-tensor " Q, "the tensor " Q " is missing"},
+    {"--drop-tensor blk.0.attn_k.weight", "the tensor blk.0.attn_k.weight is missing"},
+    {"--drop-tensor blk.0.attn_v.weight", "the tensor blk.0.attn_v.weight is missing"},
+    {"--drop-tensor blk.0.attn_output.weight", "the tensor blk.0.attn_output.weight is missing"},
+    {"--drop-tensor blk.0.ffn_norm.weight", "the tensor blk.0.ffn_norm.weight is missing"},
+    {"--drop-tensor blk.0.ffn_gate.weight", "the tensor blk.0.ffn_gate.weight is missing"},
+    {"--drop-tensor blk.0.ffn_up.weight", "the tensor blk.0.ffn_up.weight is missing"},
+    {"--drop-tensor blk.0.ffn_down.weight", "the tensor blk.0.ffn_down.weight is missing"},
+    {"--rename-tensor " Q "=blk.1.attn_q.weight", "the tensor " Q " is missing"},
+    /* vocabularies: that nothing worse than an error happens; what each gives is tested with the vocabulary */
+    {"--set tokenizer.ggml.tokens=string[]:a,b", NULL},
+    {"--set tokenizer.ggml.tokens=string[]:", NULL},
+    {"--set tokenizer.ggml.tokens=u32[]:1,2", NULL},
+    {"--set tokenizer.ggml.tokens=string:a", NULL},
+    {"--drop tokenizer.ggml.tokens", NULL},
+    {"--set tokenizer.ggml.scores=f32[]:1,2", NULL},
+    {"--set tokenizer.ggml.scores=string[]:a", NULL},
+    {"--set tokenizer.ggml.scores=f32:1", NULL},
+    {"--drop tokenizer.ggml.scores", NULL},
+    {"--set tokenizer.ggml.token_type=i32[]:1", NULL},
+    {"--set tokenizer.ggml.token_type=f32[]:1", NULL},
+    {"--drop tokenizer.ggml.token_type", NULL},
+    {"--set tokenizer.ggml.model=string:gpt2", NULL},
+    {"--set tokenizer.ggml.model=string:unheard-of", NULL},
+    {"--set tokenizer.ggml.model=u32:1", NULL},
+    {"--set tokenizer.ggml.bos_token_id=u32:20", NULL},
+    {"--set tokenizer.ggml.bos_token_id=u32:0xFFFFFFFF", NULL},
+    {"--set tokenizer.ggml.eos_token_id=i64:-5", NULL},
+    {"--set tokenizer.ggml.eos_token_id=string:a", NULL},
+    {"--set tokenizer.ggml.add_bos_token=u32:7", NULL},
+    {"--set tokenizer.chat_template=u32:7", NULL},
+    {"--vocab-kind bpe --set tokenizer.ggml.merges=string[]:nothing,a", NULL},
+    {"--vocab-kind bpe --set tokenizer.ggml.merges=u32[]:1,2", NULL},
+    {"--vocab-kind bpe --drop tokenizer.ggml.merges", NULL},
+    {"--vocab-kind bpe --drop tokenizer.ggml.pre", NULL},
+    {"--vocab-kind bpe --pre unheard-of", NULL},
+    {"--vocab-kind none", NULL},
+};
+
+static void test_variants(void) {
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        image im = make(LLAMA, variants[i].options);
+        gguf_error err = {0};
+        put_memory_file(&im);
+        open_model(memory_path, false, variants[i].text ? MODEL : DECODE, &err);
+        if (variants[i].text) {
+            expect(variants[i].options, &err, GGUF_ERR_MODEL, variants[i].text);
+        } else {
+            CHECK(is_sound(&err) && (err.code == GGUF_OK || err.code == GGUF_ERR_MODEL));
+        }
+        free(im.data);
+    }
+}
+
+/* Weights that are no numbers are found when they are met, not sampled from. */
+static void test_not_finite(void) {
+    static const struct {
+        const char *tensor, *text;
+        uint32_t value;
+        int width;
+    } rows[] = {
+        {"blk.0.attn_norm.weight", "not finite", 0x7FC00000, 4}, {"blk.0.ffn_norm.weight", "not finite", 0x7F800000, 4},
+        {"output_norm.weight", "not finite", 0xFF800000, 4},     {Q, "not finite", 0x7E00, 2},
+        {"blk.0.attn_v.weight", "not finite", 0x7C00, 2},        {"blk.0.ffn_down.weight", "not finite", 0x7E00, 2},
+        {"token_embd.weight", "not finite", 0x7C00, 2},          {LAST, "not finite", 0x7E00, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        image im = make(LLAMA, "");
+        gguf_error err = {0};
+        size_t at = locate(&im, DATA, rows[i].tensor);
+        memcpy(im.data + at, &rows[i].value, (size_t)rows[i].width);
+        put_memory_file(&im);
+        open_model(memory_path, false, DECODE, &err);
+        expect(rows[i].tensor, &err, GGUF_ERR_RUN, rows[i].text);
+        free(im.data);
+    }
+}
+
+/* ---- other files ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *bytes;
+    size_t n; /* 0: to the end of the text */
+    const char *text;
+} others[] = {
+    {"Git LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", 0, "Git LFS pointer"},
+    {"HTML", "<!DOCTYPE html><html><body>404</body></html>", 0, "HTML page"},
+    {"HTML in small letters", "<!doctype html>", 0, "HTML page"},
+    {"HTML without a type", "<html lang=en>", 0, "HTML page"},
+    {"ZIP", "PK\3\4\24\0\0\0", 8, "ZIP archive"},
+    {"safetensors", "\x20\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}      ", 48, "safetensors"},
+    {"GGML", "lmgg\1\0\0\0", 8, "GGML file of early 2023"},
+    {"GGMF", "fmgg\1\0\0\0", 8, "GGMF file"},
+    {"GGJT", "tjgg\3\0\0\0", 8, "GGJT file"},
+    {"GGLA", "algg\1\0\0\0", 8, "GGLA adapter"},
+    {"gzip", "\x1f\x8b\x08\0", 4, "gzip"},
+    {"zstd", "\x28\xb5\x2f\xfd\4", 5, "zstd"},
+    {"text", "Once upon a time\n", 0, "is not a GGUF file: it begins with the bytes 4f 6e 63 65"},
+    {"JSON", "{\"model_type\": \"llama\"}", 0, "is not a GGUF file"},
+    {"pickle", "\x80\2}q\0.", 6, "is not a GGUF file"},
+    {"control characters", "\x1b[2J\x1b[H", 0, "is not a GGUF file"},
+    {"zeros", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "is not a GGUF file"},
+    {"one byte", "G", 0, "only 1 bytes long"},
+    {"three bytes", "GGU", 0, "only 3 bytes long"},
+    {"another byte", "g", 0, "is not a GGUF file"},
+    {"the magic alone", "GGUF", 0, "at byte 4: the version needs 4 bytes"},
+    {"half a version", "GGUF\3\0", 6, "at byte 4: the version needs 4 bytes"},
+    {"no counts", "GGUF\3\0\0\0", 8, "at byte 8: the number of tensors needs 8 bytes"},
+    {"one count", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16, "at byte 16: the number of keys needs 8 bytes"},
+    {"a key that is not there", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0", 24,
+     "at byte 16: 1 keys cannot stand in the 0 bytes"},
+    {"a tensor that is not there", "GGUF\3\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24,
+     "at byte 8: 1 tensors cannot stand"},
+    {"nothing at all", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24, "general.architecture"},
+    {"big-endian", "FUGG\0\0\0\3", 8, "big-endian"},
+    {"version 1", "GGUF\1\0\0\0\0\0\0\0\0\0\0\0", 16, "version 1"},
+};
+
+static void test_others(void) {
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t n = others[i].n ? others[i].n : strlen(others[i].bytes);
+        uint8_t *copy = malloc(n); /* exactly so long, so that a sanitizer sees a byte too many */
+        if (!copy) abort();
+        memcpy(copy, others[i].bytes, n);
+        image im = {copy, n};
+        gguf_error err = {0};
+        parse(&im, &err);
+        if (!strstr(others[i].text, "general.architecture"))
+            expect(others[i].name, &err, GGUF_ERR_MODEL, others[i].text);
+        put_memory_file(&im);
+        for (int no_mmap = 0; no_mmap < 2; no_mmap++) {
+            err = (gguf_error){0};
+            open_model(memory_path, no_mmap, DECODE, &err);
+            expect(others[i].name, &err, GGUF_ERR_MODEL, others[i].text);
+        }
+        free(copy);
+    }
+    gguf_error err = {0};
+    CHECK(gguf_file_parse(NULL, 0, "file", &err) == NULL);
+    expect("no bytes", &err, GGUF_ERR_MODEL, "empty");
+}
+
+/* ---- paths ------------------------------------------------------------------------------------------ */
+
+static char dir[] = "/tmp/gguf-malformed-XXXXXX";
+
+/* Valid until the call after the next. */
+static const char *in_dir(const char *name) {
+    static char paths[2][sizeof dir + 256];
+    static int turn;
+    turn = !turn;
+    snprintf(paths[turn], sizeof paths[turn], "%s/%s", dir, name);
+    return paths[turn];
+}
+
+static void expect_path(const char *name, const char *text) {
+    for (int no_mmap = 0; no_mmap < 2; no_mmap++) {
+        gguf_error err = {0};
+        open_model(in_dir(name), no_mmap, DECODE, &err);
+        expect(name, &err, GGUF_ERR_MODEL, text);
+    }
+}
+
+static void write_file(const char *name, const void *data, size_t n) {
+    FILE *f = fopen(in_dir(name), "wb");
+    CHECK(f && fwrite(data, 1, n, f) == n);
+    if (f) fclose(f);
+}
+
+static void make_socket(const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", in_dir(name));
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(s >= 0 && bind(s, (const struct sockaddr *)(const void *)&address, sizeof address) == 0);
+    if (s >= 0) close(s);
+}
+
+static void test_paths(void) {
+    expect_path("missing.gguf", "missing.gguf: cannot open: No such file");
+    expect_path("missing/model.gguf", "cannot open");
+    expect_path("", "is a directory");
+    write_file("empty.gguf", "", 0);
+    expect_path("empty.gguf", "the file is empty");
+    expect_path("empty.gguf/model.gguf", "cannot open");
+    CHECK(mkfifo(in_dir("fifo.gguf"), 0600) == 0);
+    expect_path("fifo.gguf", "is a FIFO");
+    make_socket("socket.gguf");
+    expect_path("socket.gguf", "cannot open");
+    CHECK(symlink("loop.gguf", in_dir("loop.gguf")) == 0);
+    expect_path("loop.gguf", "cannot open");
+    CHECK(symlink("/dev/null", in_dir("device.gguf")) == 0);
+    expect_path("device.gguf", "is a character device");
+    image im = make(LLAMA, "");
+    write_file("half.gguf", im.data, im.n / 2);
+    expect_path("half.gguf", "cut short");
+    write_file("most.gguf", im.data, im.n - 1);
+    expect_path("most.gguf", "cut short by 1 bytes");
+    write_file("locked.gguf", im.data, im.n);
+    CHECK(chmod(in_dir("locked.gguf"), 0) == 0);
+    if (geteuid() != 0) expect_path("locked.gguf", "cannot open: Permission denied");
+    free(im.data);
+    static const char *const names[] = {"empty.gguf",  "fifo.gguf", "socket.gguf", "loop.gguf",
+                                        "device.gguf", "half.gguf", "most.gguf",   "locked.gguf"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(unlink(in_dir(names[i])) == 0);
+}
+
+/* A file that becomes shorter while it is mapped: the program ends with code 1 and not by a signal. */
+static void test_shrinking(void) {
+    image im = make(LLAMA, "");
+    put_memory_file(&im);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        gguf_error err = {0};
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDERR_FILENO); /* what the handler says */
+        gguf_catch_file_faults();
+        gguf_model *m = gguf_model_open(memory_path, NULL, &err);
+        gguf_session *s = m ? gguf_session_open(m, &(gguf_session_params){.n_ctx = 4, .n_threads = 1}, &err) : NULL;
+        if (s && ftruncate(memory_file, 0) == 0) gguf_session_decode(s, (const int32_t[]){0, 1}, 2, &err);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == GGUF_ERR_RUN);
+    free(im.data);
+}
+
+/* ---- split models ----------------------------------------------------------------------------------- */
+
+static void make_shards(const char *more) {
+    char line[2048];
+    gguf_error err = {0};
+    model_spec spec = {0};
+    snprintf(line, sizeof line, "%s --shards 3 %s", LLAMA, more);
+    CHECK(model_spec_parse_line(&spec, line, &err) && model_write(&spec, in_dir("m.gguf"), &err));
+    model_spec_free(&spec);
+}
+
+static void copy_file(const char *from, const char *to) {
+    char bytes[1 << 16];
+    FILE *f = fopen(in_dir(from), "rb");
+    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    CHECK(f && n > 0 && n < sizeof bytes);
+    if (f) fclose(f);
+    write_file(to, bytes, n);
+}
+
+#define SHARD(i) "m-0000" #i "-of-00003.gguf"
+
+static void test_shards(void) {
+    gguf_error err = {0};
+    make_shards("");
+    open_model(in_dir(SHARD(1)), false, DECODE, &err);
+    open_model(in_dir(SHARD(3)), true, DECODE, &err);
+    CHECK(err.code == GGUF_OK);
+    CHECK(truncate(in_dir(SHARD(3)), 600) == 0);
+    expect_path(SHARD(1), SHARD(3) ": ");
+    expect_path(SHARD(1), "cut short");
+    CHECK(unlink(in_dir(SHARD(2))) == 0);
+    expect_path(SHARD(1), SHARD(2) ": cannot open");
+    expect_path(SHARD(3), "cut short");
+    copy_file(SHARD(1), SHARD(2));
+    expect_path(SHARD(1), SHARD(2) ": does not say that it is file 2 of 3");
+    CHECK(rename(in_dir(SHARD(1)), in_dir("renamed.gguf")) == 0);
+    expect_path("renamed.gguf", "rename it back");
+    expect_path(SHARD(2), SHARD(1) ": cannot open");
+
+    make_shards(""); /* the second file of a model with more tensors */
+    copy_file(SHARD(1), "first.gguf");
+    make_shards("--biases");
+    copy_file("first.gguf", SHARD(1));
+    expect_path(SHARD(1), "belongs to another model");
+
+    make_shards(""); /* tensors of the first file again in the second: only split.no is changed */
+    image im = {0};
+    FILE *f = fopen(in_dir(SHARD(1)), "rb");
+    im.data = malloc(1 << 16);
+    im.n = f && im.data ? fread(im.data, 1, 1 << 16, f) : 0;
+    if (f) fclose(f);
+    size_t at = im.data ? locate(&im, VALUE, "split.no") : SIZE_MAX;
+    CHECK(at < im.n);
+    if (at < im.n) im.data[at] = 1;
+    write_file(SHARD(2), im.data, im.n);
+    free(im.data);
+    expect_path(SHARD(1), SHARD(2) ": at byte ");
+    expect_path(SHARD(1), "the tensor token_embd.weight stands twice");
+
+    static const char *const names[] = {SHARD(1), SHARD(2), SHARD(3), "renamed.gguf", "first.gguf"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK(unlink(in_dir(names[i])) == 0);
+}
+
+static void test_split_keys(void) {
+    static const struct {
+        const char *options, *text;
+    } rows[] = {
+        {"--set split.count=u16:2", "rename it back"},
+        {"--set split.count=u16:0xFFFF", "split.count is 65535"},
+        {"--set split.count=u64:0x7FFFFFFFFFFFFFFF", "split.count is 9223372036854775807"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        image im = make(LLAMA, rows[i].options);
+        write_file("split.gguf", im.data, im.n);
+        expect_path("split.gguf", rows[i].text);
+        free(im.data);
+    }
+    CHECK(unlink(in_dir("split.gguf")) == 0);
+}
+
+/* ---- every truncation, every bit -------------------------------------------------------------------- */
+
+typedef enum { BY_MMAP, BY_READ, BY_PARSE } access_mode;
+
+static bool survives(const image *im, access_mode how) {
+    gguf_error err = {0};
+    if (how == BY_PARSE) {
+        parse(im, &err);
+    } else {
+        open_model(memory_path, how == BY_READ, DECODE, &err);
+    }
+    bool known = err.code == GGUF_OK || err.code == GGUF_ERR_MODEL || err.code == GGUF_ERR_MEMORY;
+    bool ran =
+        how != BY_PARSE && (err.code == GGUF_ERR_RUN || err.code == GGUF_ERR_USAGE); /* NaN; ids 0 and 1 not there */
+    return is_sound(&err) && (known || ran);
+}
+
+static void test_truncations(const image *im, access_mode how) {
+    put_memory_file(im);
+    for (size_t n = im->n; n-- > 0;) {
+        image part = {malloc(n ? n : 1), n};
+        if (!part.data) abort();
+        memcpy(part.data, im->data, n);
+        CHECK(ftruncate(memory_file, (off_t)n) == 0);
+        gguf_error err = {0};
+        if (how == BY_PARSE) {
+            parse(&part, &err);
+        } else {
+            open_model(memory_path, how == BY_READ, MODEL, &err);
+        }
+        CHECK(err.code == GGUF_ERR_MODEL && is_sound(&err)); /* no part of a model is a model */
+        free(part.data);
+    }
+}
+
+static void test_flips(image *im, access_mode how) {
+    put_memory_file(im);
+    for (size_t at = 0; at < im->n; at++) {
+        for (int bit = 0; bit < 8; bit++) {
+            im->data[at] ^= (uint8_t)(1 << bit);
+            if (how != BY_PARSE) CHECK(pwrite(memory_file, &im->data[at], 1, (off_t)at) == 1);
+            bool ok = survives(im, how);
+            if (!ok) fprintf(stderr, "byte %zu, bit %d\n", at, bit);
+            CHECK(ok);
+            im->data[at] ^= (uint8_t)(1 << bit);
+        }
+        if (how != BY_PARSE) CHECK(pwrite(memory_file, &im->data[at], 1, (off_t)at) == 1);
+    }
+}
+
+static void test_damage(access_mode how) {
+    static const char *const seeds[] = {LLAMA, SMOLLM3};
+    for (size_t i = 0; i < 2; i++) {
+        image im = make(seeds[i], "");
+        gguf_error err = {0};
+        put_memory_file(&im);
+        open_model(memory_path, how == BY_READ, DECODE, &err);
+        expect("the seed", &err, GGUF_OK, "");
+        test_truncations(&im, how);
+        test_flips(&im, how);
+        free(im.data);
+    }
+}
+
+static void test_table(void) {
+    if (!mkdtemp(dir)) {
+        perror("mkdtemp");
+        exit(1);
+    }
+    test_patches(patches, sizeof patches / sizeof *patches, PARSE);
+    test_patches(model_patches, sizeof model_patches / sizeof *model_patches, MODEL);
+    test_wrapping_end();
+    test_variants();
+    test_not_finite();
+    test_others();
+    test_paths();
+    test_shrinking();
+    test_shards();
+    test_split_keys();
+    CHECK(rmdir(dir) == 0);
+}
+
+int main(int argc, char **argv) {
+    static const char *const modes[] = {[BY_MMAP] = "mmap", [BY_READ] = "no-mmap", [BY_PARSE] = "memory"};
+    const char *mode = argc > 1 ? argv[1] : "table";
+    open_memory_file();
+    if (strcmp(mode, "table") == 0) test_table();
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(mode, modes[i]) == 0) test_damage((access_mode)i);
+    }
+    close(memory_file);
+    return check_summary();
+}

@@ -1,0 +1,243 @@
+/*
+ * The engine against golden logits, which scripts/reference.py computed in float64 for models that are made here
+ * again; and against itself: the number of threads, the batch, the instruction set, the way the file is read and its
+ * shards change no bit.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/model_maker.h"
+#include "tests/unit/check.h"
+
+enum { POSITIONS = 14, COLUMNS = 6, VALUES = POSITIONS * COLUMNS };
+
+typedef struct {
+    const char *options;   /* of the model, see model_maker.h */
+    double act_error;      /* of `rounded` against `exact` */
+    double sum_of_squares; /* of all the rounded logits */
+    float exact[VALUES];   /* [POSITIONS][COLUMNS] */
+    float rounded[VALUES]; /* the same with the inputs of quantized matrices rounded to int8 */
+} golden;
+
+#include "golden.inc"
+
+/* What the arithmetic may add, by cache type. Float types have no other error; the f16 cache rounds keys and values,
+ * which also changes what falls to which side of an int8 step: another sample of the same error, from few values. */
+static const double float_limit[] = {[GGUF_CACHE_F16] = 1e-6, [GGUF_CACHE_F32] = 1e-9};
+static const double act_factor[] = {[GGUF_CACHE_F16] = 3, [GGUF_CACHE_F32] = 1.5};
+
+static char dir[] = "/tmp/gguf-golden-XXXXXX";
+static char path[sizeof dir + 64];
+
+/* ---- running a model ------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint32_t n_vocab;
+    float *at; /* the next row of logits */
+} sheet;
+
+static bool collect(void *ctx, uint32_t position, const float *logits) {
+    (void)position;
+    sheet *s = ctx;
+    memcpy(s->at, logits, s->n_vocab * sizeof *logits);
+    s->at += s->n_vocab;
+    return true;
+}
+
+/* How a model is run; zero is the default everywhere. */
+typedef struct {
+    const char *tier;
+    uint32_t n_threads, n_batch;
+    bool no_mmap;
+    gguf_cache_type cache;
+} way;
+
+/* Logits [n][*n_vocab] of the model at `path`, to be released; NULL, with err set, where it fails. */
+static float *run(const way *w, const int32_t *ids, size_t n, uint32_t *n_vocab, gguf_error *err) {
+    gguf_model_params mp = {.no_mmap = w->no_mmap};
+    gguf_session_params sp = {.n_threads = w->n_threads ? w->n_threads : 1,
+                              .n_batch = w->n_batch,
+                              .cache_k = w->cache,
+                              .cache_v = w->cache};
+    if (w->tier) {
+        setenv("GGUF_CPU", w->tier, 1);
+    } else {
+        unsetenv("GGUF_CPU");
+    }
+    gguf_model *m = gguf_model_open(path, &mp, err);
+    gguf_session *s = m ? gguf_session_open(m, &sp, err) : NULL;
+    float *logits = NULL;
+    if (s) {
+        *n_vocab = gguf_model_get_info(m).n_vocab;
+        logits = calloc(n * *n_vocab, sizeof *logits);
+        sheet out = {*n_vocab, logits};
+        if (!logits || !gguf_session_score(s, ids, n, collect, &out, err)) {
+            free(logits);
+            logits = NULL;
+        }
+    }
+    gguf_session_close(s);
+    gguf_model_close(m);
+    return logits;
+}
+
+static bool make(const char *options) {
+    gguf_error err = {0};
+    model_spec spec = {0};
+    bool ok = model_spec_parse_line(&spec, options, &err) && model_write(&spec, path, &err);
+    if (!ok) fprintf(stderr, "%s: %s\n", options, err.message);
+    model_spec_free(&spec);
+    return ok;
+}
+
+static bool report(const char *what, const char *options, double value, double limit) {
+    if (value <= limit) return true;
+    fprintf(stderr, "%s: %s is %.3g, more than %.3g\n", options, what, value, limit);
+    return false;
+}
+
+/* ---- golden values -------------------------------------------------------------------------------- */
+
+static double error_of(const float *a, const float *b, size_t n) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return difference / size;
+}
+
+/* The positions from the first on that agree with the rounded reference. A value that lies between two int8 steps may
+ * fall to the other side in float32; this changes its position and those that follow, and no one before. */
+static int same_positions(const float *ours, const golden *g, double limit) {
+    int n = 0;
+    while (n < POSITIONS && error_of(ours + n * COLUMNS, g->rounded + n * COLUMNS, COLUMNS) <= limit) n++;
+    return n;
+}
+
+static void test_values(const golden *g, gguf_cache_type cache) {
+    gguf_error err = {0};
+    uint32_t n_vocab = 0;
+    float *logits = run(&(way){.cache = cache}, golden_ids, POSITIONS, &n_vocab, &err), ours[VALUES];
+    if (!logits) fprintf(stderr, "%s: %s\n", g->options, err.message);
+    CHECK(logits != NULL);
+    if (!logits) return;
+    double sum = 0;
+    for (size_t i = 0; i < (size_t)POSITIONS * n_vocab; i++) sum += (double)logits[i] * (double)logits[i];
+    for (int i = 0; i < VALUES; i++)
+        ours[i] = logits[(size_t)(i / COLUMNS) * n_vocab + (size_t)golden_columns[i % COLUMNS]];
+    free(logits);
+    double limit = g->act_error > 0 ? act_factor[cache] * g->act_error : float_limit[cache];
+    double sum_error = fabs(sum / g->sum_of_squares - 1);
+    CHECK(report("the error", g->options, error_of(ours, g->exact, VALUES), limit));
+    CHECK(report("the sum of squares' error", g->options, sum_error, 2 * sqrt(limit)));
+    if (cache == GGUF_CACHE_F16) return;
+    int wrong = POSITIONS - same_positions(ours, g, float_limit[cache]);
+    CHECK(report("the number of positions that are not exact", g->options, wrong, POSITIONS / 2));
+}
+
+/* ---- the same bits -------------------------------------------------------------------------------- */
+
+/* More positions than a chunk of attention and than a group of logits. */
+enum { LONG = 300 };
+
+static void same_bits(const char *what, const way *w, const int32_t *ids, const float *expected) {
+    gguf_error err = {0};
+    uint32_t n_vocab = 0;
+    float *logits = run(w, ids, LONG, &n_vocab, &err);
+    if (!logits && w->tier && err.code == GGUF_ERR_USAGE) { /* a machine without this tier */
+        printf("not checked: %s\n", err.message);
+        return;
+    }
+    bool same = logits && memcmp(logits, expected, (size_t)LONG * n_vocab * sizeof *logits) == 0;
+    if (!same) fprintf(stderr, "%s: other logits %s\n", what, err.message);
+    CHECK(same);
+    free(logits);
+}
+
+/* What a session's calls have to agree on: all at once, in two parts, after going back. */
+static void test_session(const int32_t *ids, const float *expected, uint32_t n_vocab) {
+    gguf_error err = {0};
+    gguf_model *m = gguf_model_open(path, NULL, &err);
+    gguf_session *s = m ? gguf_session_open(m, &(gguf_session_params){.n_batch = 32}, &err) : NULL;
+    const float *last = expected + (size_t)(LONG - 1) * n_vocab;
+    CHECK(s != NULL);
+    if (s) {
+        CHECK(gguf_session_decode(s, ids, 100, &err));
+        CHECK(memcmp(gguf_session_logits(s), expected + (size_t)99 * n_vocab, n_vocab * sizeof *last) == 0);
+        CHECK(gguf_session_decode(s, ids + 100, LONG - 100, &err));
+        CHECK(memcmp(gguf_session_logits(s), last, n_vocab * sizeof *last) == 0);
+        CHECK(gguf_session_rewind(s, LONG - 40, &err) && gguf_session_position(s) == LONG - 40);
+        CHECK(gguf_session_decode(s, ids + LONG - 40, 40, &err));
+        CHECK(memcmp(gguf_session_logits(s), last, n_vocab * sizeof *last) == 0);
+    }
+    gguf_session_close(s);
+    gguf_model_close(m);
+}
+
+static void test_bits(const char *options) {
+    static const struct {
+        const char *what;
+        way w;
+    } ways[] = {
+        {"2 threads", {.n_threads = 2}},    {"3 threads", {.n_threads = 3}},
+        {"batches of 1", {.n_batch = 1}},   {"batches of 7", {.n_batch = 7, .n_threads = 2}},
+        {"batches of 64", {.n_batch = 64}}, {"one batch", {.n_batch = LONG}},
+        {"scalar", {.tier = "scalar"}},     {"scalar, batches of 5", {.tier = "scalar", .n_batch = 5}},
+        {"avx2", {.tier = "avx2"}},         {"avx2, batches of 5", {.tier = "avx2", .n_batch = 5}},
+        {"avx512", {.tier = "avx512"}},     {"avx512, batches of 5", {.tier = "avx512", .n_batch = 5}},
+        {"no mmap", {.no_mmap = true}},
+    };
+    gguf_error err = {0};
+    int32_t ids[LONG];
+    uint32_t n_vocab = 0;
+    snprintf(path, sizeof path, "%s/bits.gguf", dir);
+    CHECK(make(options));
+    for (int i = 0; i < LONG; i++) ids[i] = i * 7919 % 300;
+    float *expected = run(&(way){0}, ids, LONG, &n_vocab, &err);
+    CHECK(expected != NULL);
+    if (!expected) return;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) same_bits(ways[i].what, &ways[i].w, ids, expected);
+    unsetenv("GGUF_CPU");
+    test_session(ids, expected, n_vocab);
+    unlink(path);
+
+    char split[512];
+    snprintf(split, sizeof split, "%s --shards 3", options);
+    CHECK(make(split));
+    for (int i = 3; i >= 1; i--) { /* any of the files opens the model */
+        snprintf(path, sizeof path, "%s/bits-%05d-of-00003.gguf", dir, i);
+        same_bits("three shards", &(way){0}, ids, expected);
+    }
+    for (int i = 1; i <= 3; i++) {
+        snprintf(path, sizeof path, "%s/bits-%05d-of-00003.gguf", dir, i);
+        unlink(path);
+    }
+    free(expected);
+}
+
+int main(void) {
+    if (!mkdtemp(dir)) {
+        perror("mkdtemp");
+        return 1;
+    }
+    snprintf(path, sizeof path, "%s/golden.gguf", dir);
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        CHECK(make(goldens[i].options));
+        test_values(&goldens[i], GGUF_CACHE_F32);
+        test_values(&goldens[i], GGUF_CACHE_F16);
+    }
+    unlink(path);
+    const char *shape = "--embd 256 --ff 512 --heads 4 --kv-heads 2 --ctx 512 --vocab 300 --layers";
+    static const char *const others[] = {"2 --type Q4_K_M --biases", "4 --type Q8_0 --arch smollm3",
+                                         "2 --type F16 --rope-factors", "2 --type Q5_1 --head-size 40 --rot 20"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char options[256];
+        snprintf(options, sizeof options, "%s %s", shape, others[i]);
+        test_bits(options);
+    }
+    rmdir(dir);
+    return check_summary();
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# No include goes upward or sideways between the rooms of src/, and instructions of one machine stay in their rooms.
+set -eu
+cd "$1/src"
+status=0
+
+# room: what its files may include
+allowed='base: base
+quant: base quant
+format: base quant format
+text: base format text
+kernel: base quant kernel
+backend: base quant kernel backend
+model: base quant format text kernel backend model
+session: base quant format kernel backend model session
+cli: base quant format text kernel backend model session cli'
+
+for file in */*.c */*.h; do
+    room=${file%%/*}
+    rooms=$(printf '%s\n' "$allowed" | sed -n "s/^$room: //p")
+    # run and tokenize stand on the public header alone, as any other program would
+    case $file in cli/run.c | cli/tokenize.c | cli/interrupt.c) rooms=cli ;; esac
+    for other in $(sed -n 's|^#include "\([a-z]*\)/.*|\1|p' "$file" | sort -u); do
+        case " $rooms " in
+        *" $other "*) ;;
+        *) echo "$file includes from $other/, which is not below $room/"; status=1 ;;
+        esac
+    done
+    case $room in kernel) continue ;; esac
+    case $file in base/cpu.c | base/pool.c) continue ;; esac
+    if grep -nE 'immintrin|arm_neon|__AVX|__x86_64__|__aarch64__|__ARM' "$file"; then
+        echo "$file: code for one kind of processor belongs into kernel/ or base/cpu.c"
+        status=1
+    fi
+done
+
+# only format/ knows how a file's bytes are laid out; only the architecture table knows names of architectures
+if grep -nE '"(llama|smollm3)"' */*.c | grep -v '^model/arch.c' | grep -v '^text/'; then
+    echo "an architecture's name is compared outside model/arch.c"
+    status=1
+fi
+exit $status
