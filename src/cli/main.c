@@ -32,6 +32,14 @@ const command commands[] = {
      "  gguf-tokenize -m model.gguf -p \"Hello world\"\n"
      "  gguf-tokenize -m model.gguf --ids < book.txt | gguf-tokenize -m model.gguf --detokenize",
      tokenize_main},
+    {"bench", CMD_BENCH, "-m model.gguf [options]",
+     "Measures how fast a model reads prompts and makes text, against what the machine can do.",
+     "Lists take commas: -p 128,512 -d 0,4096 -t 1,2. The last column is what part of the machine's limit was reached: "
+     "for\n"
+     "tg (text generation) bytes read against the read rate of memory, for pp (prompts) multiply-adds against the "
+     "int8\n"
+     "rate, both measured in the same run.",
+     bench_main},
     {0},
 };
 

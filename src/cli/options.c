@@ -22,6 +22,7 @@ typedef struct {
 
 #define F(field) offsetof(options, field)
 #define RUN_EVAL (CMD_RUN | CMD_EVAL)
+#define RUNS (CMD_RUN | CMD_EVAL | CMD_BENCH)
 #define TEXT_IN  (CMD_RUN | CMD_TOKENIZE)
 
 /* clang-format off */
@@ -77,6 +78,15 @@ static const flag flags[] = {
     {CMD_EVAL,     "--logits", "FILE", OPT_TEXT, F(logits_out), 0, 0, NULL, "write float32 little-endian logits [n_ids][n_vocab] to FILE (- is stdout)"},
     {CMD_EVAL,     "--dump", "NAME", OPT_LIST, F(dump), 0, 0, NULL, "print an intermediate tensor (blk.0.attn_out, output_norm; `--dump list` names them)"},
 
+    {CMD_BENCH,    "-p, --n-prompt", "LIST", OPT_TEXT, F(n_prompt), 0, 0, NULL, "tokens of the prompts (default 512; 0: none)"},
+    {CMD_BENCH,    "-n, --n-gen", "LIST", OPT_TEXT, F(n_gen), 0, 0, NULL, "tokens to generate (default 128; 0: none)"},
+    {CMD_BENCH,    "-d, --n-depth", "LIST", OPT_TEXT, F(n_depth), 0, 0, NULL, "positions that are filled before (default 0)"},
+    {CMD_BENCH,    "-r, --repetitions", "N", OPT_INT, F(repetitions), 1, 1000, NULL, "runs of each test (default 5)"},
+    {CMD_BENCH,    "-t, --threads", "LIST", OPT_TEXT, F(n_threads), 0, 0, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
+    {CMD_BENCH,    "-o, --output", "FORMAT", OPT_TEXT, F(format), 0, 0, NULL, "md (default), csv, json or jsonl"},
+    {CMD_BENCH,    "--ceilings", NULL, OPT_ON, F(ceilings), 0, 0, NULL, "print the machine's limits alone"},
+    {CMD_BENCH,    "--start", NULL, OPT_ON, F(start), 0, 0, NULL, "time a process from its start to the first token of an 8-token prompt"},
+
     {CMD_TOKENIZE, "--ids", NULL, OPT_ON, F(ids_only), 0, 0, NULL, "print all ids in one line"},
     {CMD_TOKENIZE, "--count", NULL, OPT_ON, F(count), 0, 0, NULL, "print the number of tokens"},
     {CMD_TOKENIZE, "--detokenize", NULL, OPT_ON, F(detokenize), 0, 0, NULL, "read ids and print their text"},
@@ -84,11 +94,11 @@ static const flag flags[] = {
 
     {RUN_EVAL | CMD_INSPECT, "-c, --ctx-size", "N", OPT_INT, F(ctx), 0, 1 << 30, "LLAMA_ARG_CTX_SIZE", "positions of the context (0: as the model was trained)"},
     {RUN_EVAL,     "-t, --threads", "N", OPT_INT, F(threads), -1, 1024, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
-    {RUN_EVAL,     "-b, --batch-size", "N", OPT_INT, F(batch), 1, 1 << 16, "LLAMA_ARG_BATCH", "tokens of a prompt computed at once, at most"},
-    {RUN_EVAL,     "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
-    {RUN_EVAL | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32"},
-    {RUN_EVAL | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32"},
-    {RUN_EVAL | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
+    {RUNS,         "-b, --batch-size", "N", OPT_INT, F(batch), 1, 1 << 16, "LLAMA_ARG_BATCH", "tokens of a prompt computed at once, at most"},
+    {RUNS,         "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
+    {RUNS | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32"},
+    {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32"},
+    {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
     {TEXT_IN,      "--pre", "NAME", OPT_TEXT, F(pre), 0, 0, NULL, "use this pre-tokenizer instead of the one that the file names"},
     {CMD_ALL,      "--no-mmap", NULL, OPT_ON, F(no_mmap), 0, 0, "LLAMA_ARG_NO_MMAP", "read the file into memory instead of mapping it"},
     {RUN_EVAL,     "--mlock", NULL, OPT_ON, F(mlock), 0, 0, "LLAMA_ARG_MLOCK", "keep the file in memory"},
@@ -103,7 +113,7 @@ enum { N_FLAGS = sizeof flags / sizeof *flags };
 /* What a flag holds that is not given; everything else is zero. */
 static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
-    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1};
+    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5};
     o->temp = 0.8; /* as written, not as the float beside it */
     o->top_p = 0.95;
     o->min_p = 0.05;
@@ -245,7 +255,7 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
             return fail(err, GGUF_ERR_USAGE, "\"%s\" is not an option (the model: -m FILE, the prompt: -p TEXT)", bare);
         o->model = bare;
     }
-    if (!o->model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
+    if (!o->model && !o->ceilings) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
     if (o->gpu_layers > 0)
         return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",
                     (long long)o->gpu_layers);

@@ -12,7 +12,8 @@ enum {
     CMD_INSPECT = 1 << 1,
     CMD_EVAL = 1 << 2,
     CMD_TOKENIZE = 1 << 3,
-    CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE,
+    CMD_BENCH = 1 << 4,
+    CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE | CMD_BENCH,
 };
 
 enum { MAX_LIST = 64 };
@@ -53,6 +54,10 @@ typedef struct {
     /* eval */
     const char *ids, *logits_out;
     option_list dump;
+    /* bench: lists of numbers, separated by commas */
+    const char *n_prompt, *n_gen, *n_depth, *n_threads, *format;
+    int64_t repetitions;
+    bool ceilings, start;
     /* tokenize */
     bool ids_only, count, detokenize;
 } options;
@@ -76,5 +81,6 @@ int run_main(const options *o);
 int inspect_main(const options *o);
 int eval_main(const options *o);
 int tokenize_main(const options *o);
+int bench_main(const options *o);
 
 #endif

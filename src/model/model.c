@@ -192,3 +192,27 @@ void gguf_model_close(gguf_model *m) {
 
 gguf_model_info gguf_model_get_info(const gguf_model *m) { return m->info; }
 const gguf_vocab *gguf_model_vocab(const gguf_model *m) { return m->vocab; }
+
+/* ---- cost ------------------------------------------------------------------------------------ */
+
+static void count_matrix(model_cost *c, const matrix *w, bool in_layer) {
+    c->decode_bytes += w->row_bytes * w->n_out;
+    uint64_t n = in_layer ? (uint64_t)w->n_in * w->n_out : 0; /* of a prompt, the output matrix sees one token */
+    if (quant_types[w->type].block > 1) {
+        c->block_macs += n;
+    } else {
+        c->plain_macs += n;
+    }
+}
+
+model_cost model_count_cost(const gguf_model *m) {
+    model_cost c = {0};
+    for (uint32_t i = 0; i < m->hp.n_layer; i++) {
+        const layer *l = &m->layers[i];
+        const matrix *const all[] = {&l->q, &l->k, &l->v, &l->attn_out, &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) count_matrix(&c, all[j], true);
+    }
+    count_matrix(&c, &m->g.output, false);
+    c.cache_bytes = 2ull * m->hp.n_layer * m->hp.n_head_kv * (m->hp.n_k + m->hp.n_v);
+    return c;
+}

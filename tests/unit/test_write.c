@@ -155,7 +155,7 @@ static void test_copy(void) {
     gguf_error err = {0};
     gguf_writer *w = new_writer(0), *copy = gguf_writer_new();
     const uint8_t *bytes, *copied;
-    size_t n, n_copied;
+    size_t n = 0, n_copied = 0;
     CHECK(copy && gguf_writer_header(w, &bytes, &n, &err));
     uint8_t *whole = calloc(1, n + 128);
     if (!whole) abort();
