@@ -11,7 +11,7 @@
 #include "kernel/fmath.h"
 
 /* Rows of a matrix, and values of a vector, that a thread takes at once. */
-enum { MIN_ROWS = 16, MAX_ROWS = 64, PIECE = 2048 };
+enum { MIN_ROWS = 16, MAX_ROWS = 256, PIECE = 2048 };
 
 struct backend {
     const kernels *k;

@@ -1,11 +1,10 @@
 /*
- * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Two shapes of product, both in the file's own layout:
+ * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Two shapes of product, both from the file's own layout, sixteen rows at once:
  *
- *  - A step of a few tokens: sixteen rows at once. A row's block is unpacked into four registers and meets the block
- *    of every token; the sixteen integer sums of a block are reduced together, so that the float chain of each row runs
- *    in a lane of its own.
- *  - A prompt: sixteen rows' weights are unpacked once into a panel of bytes [K / 4][16 rows][4], which stays in L1
- *    while all tokens pass; a tile of TILE tokens keeps its sums in registers.
+ *  - A step of a token or a few: a row's block is unpacked into four registers and meets the block of every token; the
+ *    sixteen integer sums of a block are reduced together, so that the float chain of each row has a lane of its own.
+ *  - More tokens: the rows' blocks are unpacked and transposed into a panel of bytes [K / 4][16 rows][4], which stays
+ * in L1 while all tokens pass; lanes are rows from the start, and a tile of tokens keeps its sums in registers.
  *
  * Weights are unsigned bytes w + offset, as vpdpbusd and vpmaddubsw want them; the offset comes off again through the
  * sums of activations, exactly as minimums do.
@@ -14,7 +13,7 @@
 
 #include "kernel/generic.h"
 
-enum { ROWS = 16, MAX_STEP = 12, TILE = 12, PANEL = 1024 };
+enum { ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024 };
 
 /* ---- sums of sixteen vectors ----------------------------------------------------------------- */
 
@@ -47,12 +46,28 @@ INLINE void store_rows(float *y, __m512 v, size_t n) {
     _mm512_mask_storeu_ps(y, n >= ROWS ? 0xFFFF : (__mmask16)((1u << n) - 1), v);
 }
 
-INLINE __m512 halves(const uint16_t h[ROWS]) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h)); }
-
 INLINE uint16_t half_bits(const uint8_t *p) {
     uint16_t h;
     memcpy(&h, p, sizeof h);
     return h;
+}
+
+/* Sixteen halves, each `offset` bytes behind one of the rows. Words are inserted one by one: stored first and loaded
+ * together, they would have to leave the store buffer. */
+INLINE __m512 halves(const uint8_t *const rows[ROWS], size_t offset) {
+    __m128i v[2];
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *const *at = rows + 8 * i;
+        v[i] = _mm_cvtsi32_si128(half_bits(at[0] + offset));
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[1] + offset), 1);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[2] + offset), 2);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[3] + offset), 3);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[4] + offset), 4);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[5] + offset), 5);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[6] + offset), 6);
+        v[i] = _mm_insert_epi16(v[i], half_bits(at[7] + offset), 7);
+    }
+    return _mm512_cvtph_ps(_mm256_set_m128i(v[1], v[0]));
 }
 
 INLINE uint32_t word(const uint8_t *p) {
@@ -66,10 +81,9 @@ INLINE uint32_t word(const uint8_t *p) {
 /* One row's super-block in registers. Weights stand in the order that unpacking gives, and the activations are put into
  * the same order. */
 typedef struct {
-    __m512i q[4];     /* 64 weights each, unsigned */
-    __m512i scale[4]; /* int16, for each pair of weights */
-    __m256i factor;   /* int16 [16]: what the sums of 16 activations are multiplied by: minimums, or scales */
-    uint16_t d, dmin;
+    __m512i q[4];   /* 64 weights each, unsigned */
+    __m256i scale;  /* int16 [16], one for each 16 weights */
+    __m256i factor; /* int16 [16]: what the sums of 16 activations are multiplied by: minimums, or scales */
 } row_block;
 
 typedef enum { ORDER_NATURAL, ORDER_PAIRS, ORDER_HALVES } weight_order;
@@ -87,16 +101,39 @@ INLINE void order_activations(const int8_t *a, weight_order order, __m512i out[4
     }
 }
 
-/* Word w of sixteen, for lanes: each of `a b c d` for eight lanes. */
+/* Words `a b c d` of sixteen, each for eight lanes. */
 #define LANES_OF(a, b, c, d)                                                                                           \
     _mm512_set_epi16(d, d, d, d, d, d, d, d, c, c, c, c, c, c, c, c, b, b, b, b, b, b, b, b, a, a, a, a, a, a, a, a)
 
-INLINE __m512i spread(__m256i scales, __m512i lanes) {
-    return _mm512_permutexvar_epi16(lanes, _mm512_castsi256_si512(scales));
+/* The scales of the pairs of weights in each of four registers. */
+INLINE void spread_scales(__m256i scales, weight_order order, __m512i out[4]) {
+    __m512i s = _mm512_castsi256_si512(scales);
+    if (order == ORDER_NATURAL) {
+        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 2, 3), s);
+        out[1] = _mm512_permutexvar_epi16(LANES_OF(4, 5, 6, 7), s);
+        out[2] = _mm512_permutexvar_epi16(LANES_OF(8, 9, 10, 11), s);
+        out[3] = _mm512_permutexvar_epi16(LANES_OF(12, 13, 14, 15), s);
+    } else if (order == ORDER_PAIRS) {
+        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 4, 5), s);
+        out[1] = _mm512_permutexvar_epi16(LANES_OF(2, 3, 6, 7), s);
+        out[2] = _mm512_permutexvar_epi16(LANES_OF(8, 9, 12, 13), s);
+        out[3] = _mm512_permutexvar_epi16(LANES_OF(10, 11, 14, 15), s);
+    } else {
+        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 8, 9), s);
+        out[1] = _mm512_permutexvar_epi16(LANES_OF(2, 3, 10, 11), s);
+        out[2] = _mm512_permutexvar_epi16(LANES_OF(4, 5, 12, 13), s);
+        out[3] = _mm512_permutexvar_epi16(LANES_OF(6, 7, 14, 15), s);
+    }
 }
 
 INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
 INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+
+/* Eight bytes as sixteen words, each twice: what 32 weights share, for each 16 of them. */
+INLINE __m256i each_twice(uint64_t bytes) {
+    const __m128i twice = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm256_cvtepu8_epi16(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), twice));
+}
 
 /* The six-bit scales and minimums of Q4_K and Q5_K, four at a time in the bytes of a word. */
 INLINE void unpack_six_bits(const uint8_t *s, row_block *out) {
@@ -104,18 +141,11 @@ INLINE void unpack_six_bits(const uint8_t *s, row_block *out) {
     uint32_t a = word(s), b = word(s + 4), c = word(s + 8);
     uint64_t scales = (a & six) | (uint64_t)((c & four) | (a >> 6 & two) << 4) << 32;
     uint64_t mins = (b & six) | (uint64_t)((c >> 4 & four) | (b >> 6 & two) << 4) << 32;
-    __m256i s16 = _mm256_castsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)scales)));
-    __m128i m16 = _mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)mins));
-    out->scale[0] = spread(s16, LANES_OF(0, 0, 2, 2));
-    out->scale[1] = spread(s16, LANES_OF(1, 1, 3, 3));
-    out->scale[2] = spread(s16, LANES_OF(4, 4, 6, 6));
-    out->scale[3] = spread(s16, LANES_OF(5, 5, 7, 7));
-    out->factor = _mm256_set_m128i(_mm_unpackhi_epi16(m16, m16), _mm_unpacklo_epi16(m16, m16));
+    out->scale = each_twice(scales);
+    out->factor = each_twice(mins);
 }
 
 INLINE void load_q4_k(const uint8_t *p, row_block *out) {
-    out->d = half_bits(p);
-    out->dmin = half_bits(p + 2);
     unpack_six_bits(p + 4, out);
     for (int i = 0; i < 2; i++) {
         __m512i v = _mm512_loadu_si512(p + 16 + 64 * i);
@@ -133,8 +163,6 @@ INLINE __m512i add_where(__m512i q, __m512i bits, int low, int high, char value)
 INLINE __m512i twice(const uint8_t *p) { return _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)p)); }
 
 INLINE void load_q5_k(const uint8_t *p, row_block *out) {
-    out->d = half_bits(p);
-    out->dmin = half_bits(p + 2);
     unpack_six_bits(p + 4, out);
     __m512i bits = twice(p + 16);
     for (int i = 0; i < 2; i++) {
@@ -144,27 +172,12 @@ INLINE void load_q5_k(const uint8_t *p, row_block *out) {
     }
 }
 
-INLINE void spread_sixteen(__m256i scales, bool in_halves, row_block *out) {
-    if (in_halves) {
-        out->scale[0] = spread(scales, LANES_OF(0, 1, 8, 9));
-        out->scale[1] = spread(scales, LANES_OF(2, 3, 10, 11));
-        out->scale[2] = spread(scales, LANES_OF(4, 5, 12, 13));
-        out->scale[3] = spread(scales, LANES_OF(6, 7, 14, 15));
-    } else {
-        out->scale[0] = spread(scales, LANES_OF(0, 1, 2, 3));
-        out->scale[1] = spread(scales, LANES_OF(4, 5, 6, 7));
-        out->scale[2] = spread(scales, LANES_OF(8, 9, 10, 11));
-        out->scale[3] = spread(scales, LANES_OF(12, 13, 14, 15));
-    }
-}
-
 INLINE void load_q6_k(const uint8_t *p, row_block *out) {
     const __m512i top = _mm512_set1_epi8(0x30);
     const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
     const __m512i right = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
-    out->d = half_bits(p + 208);
     out->factor = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(p + 192)));
-    spread_sixteen(out->factor, false, out);
+    out->scale = out->factor;
     for (int i = 0; i < 2; i++) {
         __m512i v = _mm512_loadu_si512(p + 64 * i), h = twice(p + 128 + 32 * i);
         out->q[2 * i] = _mm512_or_si512(low_nibbles(v), _mm512_and_si512(_mm512_sllv_epi16(h, left), top));
@@ -181,10 +194,8 @@ INLINE void load_two_bits(const uint8_t *p, row_block *out) {
 }
 
 INLINE void load_q2_k(const uint8_t *p, row_block *out) {
-    out->d = half_bits(p + 80);
-    out->dmin = half_bits(p + 82);
     __m128i v = _mm_loadu_si128((const void *)p), four = _mm_set1_epi8(15);
-    spread_sixteen(_mm256_cvtepu8_epi16(_mm_and_si128(v, four)), true, out);
+    out->scale = _mm256_cvtepu8_epi16(_mm_and_si128(v, four));
     out->factor = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(v, 4), four));
     load_two_bits(p + 16, out);
 }
@@ -195,59 +206,63 @@ INLINE void load_q3_k(const uint8_t *p, row_block *out) {
     __m128i s =
         _mm_set_epi32((int)((b >> 4 & four) | (c >> 6 & two) << 4), (int)((a >> 4 & four) | (c >> 4 & two) << 4),
                       (int)((b & four) | (c >> 2 & two) << 4), (int)((a & four) | (c & two) << 4));
-    out->d = half_bits(p + 108);
     out->factor = _mm256_cvtepi8_epi16(_mm_sub_epi8(s, _mm_set1_epi8(32)));
-    spread_sixteen(out->factor, true, out);
+    out->scale = out->factor;
     load_two_bits(p + 32, out);
     __m512i bits = twice(p);
     for (int i = 0; i < 4; i++) out->q[i] = add_where(out->q[i], bits, i, 4 + i, 4);
 }
 
 /* The integer sums of one row's block with one token's, spread over lanes; *minimum likewise. */
-INLINE __m512i block_product(const row_block *w, const __m512i a[4], __m256i sums, bool has_min, int log_offset,
-                             __m512i *minimum) {
+INLINE __m512i block_product(const row_block *w, const __m512i scale[4], const __m512i a[4], __m256i sums, bool has_min,
+                             int log_offset, __m512i *minimum) {
     __m512i other = _mm512_zextsi256_si512(_mm256_madd_epi16(w->factor, sums)), p = _mm512_setzero_si512();
     if (has_min) {
         *minimum = other;
     } else {
         p = _mm512_sub_epi32(p, _mm512_slli_epi32(other, (unsigned)log_offset));
     }
-    for (int i = 0; i < 4; i++) p = _mm512_dpwssd_epi32(p, _mm512_maddubs_epi16(w->q[i], a[i]), w->scale[i]);
+    for (int i = 0; i < 4; i++) p = _mm512_dpwssd_epi32(p, _mm512_maddubs_epi16(w->q[i], a[i]), scale[i]);
     return p;
 }
 
 typedef void load_fn(const uint8_t *p, row_block *out);
 
+/* Where sixteen rows begin, of which n exist: the others repeat the first and are not stored. */
+INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *at[ROWS]) {
+    for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
+}
+
 /* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
-INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more, float *y,
-                     size_t y_stride, load_fn *load, size_t bytes, weight_order order, bool has_min, int log_offset) {
+INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, size_t ahead, float *y,
+                     size_t y_stride, load_fn *load, size_t bytes, size_t d_at, weight_order order, bool has_min,
+                     int log_offset) {
     __m512 acc[MAX_STEP];
     __m512i product[MAX_STEP][ROWS], minimum[MAX_STEP][ROWS], act[MAX_STEP][4];
     size_t n_blocks = w->n_in / 256;
+    const uint8_t *at[ROWS];
+    point_at_rows(w, row, n, at);
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
-        uint16_t d[ROWS], dmin[ROWS];
         for (size_t t = 0; t < n_tok; t++) order_activations(a->q + (b * n_tok + t) * 256, order, act[t]);
         for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *p = w->data + (row + (r < n ? r : 0)) * w->row_bytes + b * bytes;
-            if (more) { /* the same block of the next sixteen rows */
-                for (size_t line = 0; line < bytes; line += 64)
-                    _mm_prefetch(p + ROWS * w->row_bytes + line, _MM_HINT_T0);
-            }
+            const uint8_t *p = at[r] + b * bytes;
+            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(p + ahead + line, _MM_HINT_T0);
             row_block block;
+            __m512i spread[4];
             load(p, &block);
-            d[r] = block.d;
-            if (has_min) dmin[r] = block.dmin;
+            spread_scales(block.scale, order, spread);
             for (size_t t = 0; t < n_tok; t++) {
                 __m256i sums = _mm256_loadu_si256((const void *)(a->sum + (b * n_tok + t) * 16));
-                product[t][r] = block_product(&block, act[t], sums, has_min, log_offset, &minimum[t][r]);
+                product[t][r] = block_product(&block, spread, act[t], sums, has_min, log_offset, &minimum[t][r]);
             }
         }
+        __m512 d = halves(at, b * bytes + d_at), dmin = halves(at, b * bytes + d_at + 2);
         for (size_t t = 0; t < n_tok; t++) {
             __m512 s = _mm512_set1_ps(a->scale[b * n_tok + t]);
-            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), _mm512_mul_ps(halves(d), s), acc[t]);
+            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), _mm512_mul_ps(d, s), acc[t]);
             if (!has_min) continue;
-            acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(sum_rows(minimum[t])), _mm512_mul_ps(halves(dmin), s), acc[t]);
+            acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(sum_rows(minimum[t])), _mm512_mul_ps(dmin, s), acc[t]);
         }
     }
     for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
@@ -278,24 +293,24 @@ INLINE __m256i load_q8_0(const uint8_t *p) {
 INLINE int sum_32(const activations *a, size_t at) { return a->sum[2 * at] + a->sum[2 * at + 1]; }
 
 /* acc + I d s (- M dmin s), where every row of a block of 32 shares the token's sum. */
-INLINE __m512 chain_32(__m512 acc, __m512i dot, const uint16_t d[ROWS], const uint16_t m[ROWS], float scale, int sum,
-                       bool has_min, int offset) {
+INLINE __m512 chain_32(__m512 acc, __m512i dot, __m512 d, __m512 m, float scale, int sum, bool has_min, int offset) {
     __m512 s = _mm512_set1_ps(scale);
     if (!has_min) dot = _mm512_sub_epi32(dot, _mm512_set1_epi32(offset * sum));
-    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(halves(d), s), acc);
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d, s), acc);
     /* the file's m is the negated minimum */
-    return has_min ? _mm512_fmadd_ps(_mm512_set1_ps((float)sum), _mm512_mul_ps(halves(m), s), acc) : acc;
+    return has_min ? _mm512_fmadd_ps(_mm512_set1_ps((float)sum), _mm512_mul_ps(m, s), acc) : acc;
 }
 
-INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more, float *y,
+INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, size_t ahead, float *y,
                     size_t y_stride, load_32_fn *load, size_t bytes, bool has_min, int offset) {
     __m512 acc[MAX_STEP];
     __m512i dot[MAX_STEP][ROWS];
     size_t n_blocks = w->n_in / 32;
+    const uint8_t *at_row[ROWS];
+    point_at_rows(w, row, n, at_row);
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
         bool two = b + 1 < n_blocks;
-        uint16_t d[2][ROWS], m[2][ROWS];
         __m512i act[MAX_STEP];
         for (size_t t = 0; t < n_tok; t++) {
             __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
@@ -304,15 +319,14 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
             act[t] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
         }
         for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *p = w->data + (row + (r < n ? r : 0)) * w->row_bytes + b * bytes,
-                          *next = two ? p + bytes : p;
-            if (more) _mm_prefetch(p + ROWS * w->row_bytes, _MM_HINT_T0);
+            const uint8_t *p = at_row[r] + b * bytes, *next = two ? p + bytes : p;
+            _mm_prefetch(p + ahead, _MM_HINT_T0);
             __m512i q = _mm512_inserti64x4(_mm512_castsi256_si512(load(p)), load(next), 1);
-            d[0][r] = half_bits(p);
-            d[1][r] = half_bits(next);
-            if (has_min) m[0][r] = half_bits(p + 2), m[1][r] = half_bits(next + 2);
             for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
         }
+        size_t second = two ? (b + 1) * bytes : b * bytes;
+        __m512 d[2] = {halves(at_row, b * bytes), halves(at_row, second)};
+        __m512 m[2] = {halves(at_row, b * bytes + 2), halves(at_row, second + 2)}; /* used where has_min */
         for (size_t t = 0; t < n_tok; t++) {
             __m512i low, high;
             size_t at = b * n_tok + t;
@@ -325,17 +339,86 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
     for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
 }
 
-/* ---- prompts --------------------------------------------------------------------------------- */
+/* ---- many tokens ----------------------------------------------------------------------------- */
 
-/* PANEL inputs of ROWS rows, taken apart. */
+/* PANEL inputs of ROWS rows, taken apart and transposed: lanes are rows. */
 typedef struct {
-    uint8_t q[PANEL / 4][ROWS][4] __attribute__((aligned(64))); /* weight + 128 */
-    int32_t scale[PANEL / 16][ROWS] __attribute__((aligned(64)));
-    int16_t factor[PANEL / 32][ROWS][2] __attribute__((aligned(64))); /* for each pair of sums: 128 scale */
-    int16_t min[PANEL / 32][ROWS][2] __attribute__((aligned(64)));
-    float d[PANEL / 32][ROWS] __attribute__((aligned(64)));
-    float dmin[PANEL / 32][ROWS] __attribute__((aligned(64)));
+    __m512i q[PANEL / 4];       /* four weights a lane, unsigned */
+    __m512i scale[PANEL / 16];  /* int32, of each 16 weights */
+    __m512i factor[PANEL / 32]; /* int16 pairs, for a pair of sums: minimums, or offset x scale */
+    __m512 d[PANEL / 32], dmin[PANEL / 32];
 } panel;
+
+/* out[i] lane r = in[r] lane i. */
+INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
+    __m512i four[4][4]; /* [rows 4 g ..][c]: in each 128-bit lane l, element 4 l + c of four rows */
+    for (int g = 0; g < 4; g++) {
+        const __m512i *v = in + 4 * g;
+        __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+        __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+        four[g][0] = _mm512_unpacklo_epi64(a, c);
+        four[g][1] = _mm512_unpackhi_epi64(a, c);
+        four[g][2] = _mm512_unpacklo_epi64(b, d);
+        four[g][3] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int c = 0; c < 4; c++) { /* and the lanes of the four groups */
+        __m512i even_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0x88),
+                odd_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0xDD);
+        __m512i even_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0x88),
+                odd_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0xDD);
+        out[c] = _mm512_shuffle_i32x4(even_a, even_b, 0x88);
+        out[4 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0x88);
+        out[8 + c] = _mm512_shuffle_i32x4(even_a, even_b, 0xDD);
+        out[12 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0xDD);
+    }
+}
+
+/* Where, in fours of weights, register i of an order begins, and where its upper half does. */
+INLINE size_t lower_half(weight_order order, size_t i) {
+    return order == ORDER_NATURAL ? 16 * i : order == ORDER_PAIRS ? i / 2 * 32 + i % 2 * 8 : 8 * i;
+}
+INLINE size_t upper_half(weight_order order, size_t i) {
+    return lower_half(order, i) + (order == ORDER_NATURAL ? 8 : order == ORDER_PAIRS ? 16 : 32);
+}
+
+/* Block `at` of the panel, from `offset` bytes behind the rows' beginnings. */
+INLINE void fill_256(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, load_fn *load, size_t d_at,
+                     weight_order order, bool has_min, int log_offset) {
+    __m512i q[4][ROWS], scale[ROWS], factor[ROWS], out[ROWS];
+    for (size_t r = 0; r < ROWS; r++) {
+        row_block b;
+        load(rows[r] + offset, &b);
+        for (int i = 0; i < 4; i++) q[i][r] = b.q[i];
+        scale[r] = _mm512_cvtepi16_epi32(b.scale);
+        factor[r] = _mm512_zextsi256_si512(_mm256_slli_epi16(b.factor, log_offset));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        transpose(q[i], out);
+        memcpy(p->q + at * 64 + lower_half(order, i), out, 8 * sizeof *out);
+        memcpy(p->q + at * 64 + upper_half(order, i), out + 8, 8 * sizeof *out);
+    }
+    transpose(scale, p->scale + at * 16);
+    transpose(factor, out);
+    memcpy(p->factor + at * 8, out, 8 * sizeof *out);
+    p->d[at] = halves(rows, offset + d_at);
+    if (has_min) p->dmin[at] = halves(rows, offset + d_at + 2);
+}
+
+/* Blocks `at` and at + 1; where there is no second one the first stands in, and is not used. */
+INLINE void fill_32(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, bool two, load_32_fn *load,
+                    size_t bytes, bool has_min) {
+    __m512i q[ROWS];
+    for (size_t r = 0; r < ROWS; r++) {
+        const uint8_t *first = rows[r] + offset, *second = two ? first + bytes : first;
+        q[r] = _mm512_inserti64x4(_mm512_castsi256_si512(load(first)), load(second), 1);
+    }
+    transpose(q, p->q + at * 8);
+    for (size_t i = 0; i < 2; i++) {
+        size_t block = two && i == 1 ? offset + bytes : offset;
+        p->d[at + i] = halves(rows, block);
+        if (has_min) p->dmin[at + i] = halves(rows, block + 2);
+    }
+}
 
 /* acc += four products a lane of w with the four bytes at p: written out, since compilers load and broadcast first. */
 INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
@@ -346,100 +429,108 @@ INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
 }
 
-/* Block `at` (counted in the panel) of row r. */
-static void fill_panel(panel *p, const quant_row *type, const uint8_t *block, size_t at, size_t r) {
-    quant_parts w;
-    type->unpack(block, &w);
-    size_t n = type->block, k0 = at * n;
-    for (size_t k = 0; k < n; k += 4) {
-        uint32_t four;
-        memcpy(&four, w.q + k, 4);
-        four ^= 0x80808080; /* q + 128 in every byte */
-        memcpy(p->q[(k0 + k) / 4][r], &four, 4);
+INLINE __m512 scaled(__m512 d, float s) { return _mm512_mul_ps(d, _mm512_set1_ps(s)); }
+
+/* Block `at` of the panel against n tokens: acc[t] goes on. */
+INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                     __m512 acc[TILE], size_t sub, bool has_min) {
+    __m512i total[TILE], other[TILE];
+    for (size_t t = 0; t < n; t++) total[t] = other[t] = _mm512_setzero_si512();
+    for (size_t s = 0; s < 8; s++) {
+        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], p->factor[at * 8 + s], sum + t * 16 + 2 * s);
     }
-    p->d[at][r] = w.d;
-    p->dmin[at][r] = w.dmin;
-    for (size_t s = 0; s < n / 16; s++) {
-        size_t sub = 16 * s / type->sub, k = k0 / 16 + s;
-        p->scale[k][r] = w.scale[sub];
-        p->factor[k / 2][r][k % 2] = (int16_t)(w.scale[sub] * 128);
-        p->min[k / 2][r][k % 2] = type->has_min ? w.min[sub] : 0;
+    for (size_t t = 0; t < n && !has_min; t++) total[t] = _mm512_sub_epi32(total[t], other[t]);
+    for (size_t k0 = 0; k0 < 256; k0 += sub) {
+        __m512i part[TILE], s = p->scale[(at * 256 + k0) / 16];
+        for (size_t t = 0; t < n; t++) part[t] = _mm512_setzero_si512();
+        for (size_t k = k0; k < k0 + sub; k += 4) {
+            __m512i w = p->q[(at * 256 + k) / 4];
+            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * 256 + k);
+        }
+        for (size_t t = 0; t < n; t++) total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
+    }
+    for (size_t t = 0; t < n; t++) {
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
+        if (has_min) acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
     }
 }
 
-/* One block of all rows against n tokens: adds to acc[t] its product and minimum. Constant where inlined: all but
- * pointers. The sums of a block of activations follow each other at 16 bytes for each 128 of them. */
-INLINE void tile_block(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                       __m512 *acc, size_t block, size_t sub, bool has_min) {
-    __m512i total[TILE], other[TILE];
-    size_t n_sums = block / ACTIVATION_SUB;
-    for (size_t t = 0; t < n; t++) total[t] = other[t] = _mm512_setzero_si512();
-    for (size_t s = 0; s < n_sums / 2; s++) { /* the offset: 128 scale x sum */
-        __m512i f = _mm512_load_si512(p->factor[at * block / 32 + s]);
-        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], f, sum + t * n_sums + 2 * s);
-    }
-    for (size_t t = 0; t < n; t++) total[t] = _mm512_sub_epi32(total[t], other[t]);
-    for (size_t k0 = 0; k0 < block; k0 += sub) {
-        __m512i part[TILE];
-        for (size_t t = 0; t < n; t++) part[t] = block == 32 ? total[t] : _mm512_setzero_si512();
-        for (size_t k = k0; k < k0 + sub; k += 4) {
-            __m512i w = _mm512_load_si512(p->q[(at * block + k) / 4]);
-            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * block + k);
-        }
-        __m512i s = _mm512_load_si512(p->scale[(at * block + k0) / 16]);
-        for (size_t t = 0; t < n; t++) {
-            total[t] = block == 32 ? part[t] : _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
-        }
-    }
-    __m512 d = _mm512_load_ps(p->d[at]), dmin = _mm512_load_ps(p->dmin[at]);
+INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    __m512 acc[TILE], bool has_min, int offset) {
+    __m512i total[TILE];
     for (size_t t = 0; t < n; t++) {
-        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), _mm512_mul_ps(d, _mm512_set1_ps(scale[t])), acc[t]);
+        total[t] = _mm512_setzero_si512();
+        if (!has_min) madd_broadcast(&total[t], _mm512_set1_epi16((short)-offset), sum + 2 * t);
     }
-    if (!has_min) return;
-    for (size_t t = 0; t < n; t++) other[t] = _mm512_setzero_si512();
-    for (size_t s = 0; s < n_sums / 2; s++) {
-        __m512i f = _mm512_load_si512(p->min[at * block / 32 + s]);
-        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], f, sum + t * n_sums + 2 * s);
+    for (size_t k = 0; k < 32; k += 4) {
+        __m512i w = p->q[at * 8 + k / 4];
+        for (size_t t = 0; t < n; t++) dot_broadcast(&total[t], w, q + t * 32 + k);
     }
     for (size_t t = 0; t < n; t++) {
-        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), _mm512_mul_ps(dmin, _mm512_set1_ps(scale[t])), acc[t]);
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
+        if (!has_min) continue;
+        __m512 m = _mm512_set1_ps((float)(sum[2 * t] + sum[2 * t + 1])); /* the file's m is the negated minimum */
+        acc[t] = _mm512_fmadd_ps(m, scaled(p->dmin[at], scale[t]), acc[t]);
     }
 }
+
+/* What a type is, as constants of the functions that are made for it. */
+typedef struct {
+    size_t block, sub, bytes;
+    size_t d_at;         /* where in a super-block its d stands, and dmin behind it */
+    load_fn *load;       /* of a super-block */
+    load_32_fn *load_32; /* of a block of 32 */
+    weight_order order;
+    bool has_min;
+    int offset; /* of a super-block: its logarithm */
+} shape;
 
 /* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
 INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
-                 float *y, size_t y_stride, size_t rows, size_t block, size_t sub, bool has_min) {
+                 float *y, size_t y_stride, __mmask16 rows, const shape s) {
     __m512 acc[TILE];
-    __mmask16 mask = rows >= ROWS ? 0xFFFF : (__mmask16)((1u << rows) - 1);
     for (size_t t = 0; t < n; t++) {
-        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, y + (t0 + t) * y_stride);
+        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
     }
     for (size_t b = 0; b < n_blocks; b++) {
         size_t at = (first + b) * n_tok + t0;
-        tile_block(p, b, a->q + at * block, a->sum + at * (block / ACTIVATION_SUB), a->scale + at, n, acc, block, sub,
-                   has_min);
+        const int8_t *q = a->q + at * s.block;
+        const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
+        if (s.block == 256) {
+            tile_256(p, b, q, sum, a->scale + at, n, acc, s.sub, s.has_min);
+        } else {
+            tile_32(p, b, q, sum, a->scale + at, n, acc, s.has_min, s.offset);
+        }
     }
-    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, mask, acc[t]);
+    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
 }
 
-INLINE void prompt(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                   size_t y_stride, size_t block, size_t sub, bool has_min) {
-    const quant_row *type = &quant_types[w->type];
-    size_t n_blocks = w->n_in / block, per_panel = PANEL / block;
+INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                 size_t y_stride, const shape s) {
+    size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
     panel p;
     for (size_t row = row_begin; row < row_end; row += ROWS) {
-        size_t rows = row_end - row < ROWS ? row_end - row : ROWS;
+        size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
+        __mmask16 rows = (__mmask16)(0xFFFFu >> (ROWS - n_rows));
+        const uint8_t *at[ROWS];
+        point_at_rows(w, row, n_rows, at);
         for (size_t first = 0; first < n_blocks; first += per_panel) {
             size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
-            for (size_t r = 0; r < ROWS; r++) { /* rows past the end repeat the first and are not stored */
-                const uint8_t *at = w->data + (row + (r < rows ? r : 0)) * w->row_bytes + first * type->bytes;
-                for (size_t b = 0; b < n; b++) fill_panel(&p, type, at + b * type->bytes, b, r);
+            for (size_t b = 0; b < n; b += s.block == 256 ? 1 : 2) {
+                size_t offset = (first + b) * s.bytes;
+                if (s.block == 256) {
+                    fill_256(&p, b, at, offset, s.load, s.d_at, s.order, s.has_min, s.offset);
+                } else {
+                    fill_32(&p, b, at, offset, b + 1 < n, s.load_32, s.bytes, s.has_min);
+                }
             }
-            for (; t + TILE <= n_tok; t += TILE)
-                tile(&p, a, n_tok, first, n, t, TILE, y + row, y_stride, rows, block, sub, has_min);
-            for (; t + 4 <= n_tok; t += 4)
-                tile(&p, a, n_tok, first, n, t, 4, y + row, y_stride, rows, block, sub, has_min);
-            for (; t < n_tok; t++) tile(&p, a, n_tok, first, n, t, 1, y + row, y_stride, rows, block, sub, has_min);
+#define TILES_OF(size)                                                                                                 \
+    for (; t + size <= n_tok; t += size) tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, rows, s)
+            TILES_OF(12);
+            TILES_OF(8);
+            TILES_OF(4);
+            TILES_OF(1);
+#undef TILES_OF
         }
     }
 }
@@ -626,49 +717,44 @@ static void attend_avx512(const attention_span *s, const float *q, float *out) {
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* One slot a type. A step of one token is compiled by itself, so that its sums stay in registers. */
-#define SLOT_256(type, load, bytes, sub, order, has_min, log_offset)                                                   \
-    INLINE void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more,      \
-                            float *y, size_t y_stride) {                                                               \
-        step_256(w, a, n_tok, row, n, more, y, y_stride, load, bytes, order, has_min, log_offset);                     \
-    }                                                                                                                  \
-    SLOT_OF(type, 256, sub, has_min)
+/* n_tok is a constant for a single token, so that its sums stay in registers. */
+INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                size_t y_stride, const shape s) {
+    for (size_t row = row_begin; row < row_end; row += ROWS) {
+        size_t n = row_end - row < ROWS ? row_end - row : ROWS;
+        size_t ahead = row + 2 * ROWS <= w->n_out ? ROWS * w->row_bytes : 0; /* what follows */
+        if (s.block == 256) {
+            step_256(w, a, n_tok, row, n, ahead, y, y_stride, s.load, s.bytes, s.d_at, s.order, s.has_min, s.offset);
+        } else {
+            step_32(w, a, n_tok, row, n, ahead, y, y_stride, s.load_32, s.bytes, s.has_min, s.offset);
+        }
+    }
+}
 
-#define SLOT_32(type, load, bytes, has_min, offset)                                                                    \
-    INLINE void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more,      \
-                            float *y, size_t y_stride) {                                                               \
-        step_32(w, a, n_tok, row, n, more, y, y_stride, load, bytes, has_min, offset);                                 \
-    }                                                                                                                  \
-    SLOT_OF(type, 32, 32, has_min)
-
-#define SLOT_OF(type, block, sub, has_min)                                                                             \
+#define SLOT(type, ...)                                                                                                \
     static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
-        if (n_tok > MAX_STEP) {                                                                                        \
-            prompt(w, a, n_tok, row_begin, row_end, y, y_stride, block, sub, has_min);                                 \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (size_t row = row_begin; row < row_end; row += ROWS) {                                                     \
-            size_t n = row_end - row < ROWS ? row_end - row : ROWS;                                                    \
-            bool more = row + 2 * ROWS <= row_end;                                                                     \
-            if (n_tok == 1) {                                                                                          \
-                type##_step(w, a, 1, row, n, more, y, y_stride);                                                       \
-            } else {                                                                                                   \
-                type##_step(w, a, n_tok, row, n, more, y, y_stride);                                                   \
-            }                                                                                                          \
+        const shape s = {__VA_ARGS__};                                                                                 \
+        if (n_tok == 1) {                                                                                              \
+            few(w, a, 1, row_begin, row_end, y, y_stride, s);                                                          \
+        } else if (n_tok <= MAX_STEP) {                                                                                \
+            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
+        } else {                                                                                                       \
+            many(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                     \
         }                                                                                                              \
     }
 
-SLOT_32(q4_0, load_q4_0, 18, false, 8)
-SLOT_32(q4_1, load_q4_1, 20, true, 0)
-SLOT_32(q5_0, load_q5_0, 22, false, 16)
-SLOT_32(q5_1, load_q5_1, 24, true, 0)
-SLOT_32(q8_0, load_q8_0, 34, false, 128)
-SLOT_256(q2_k, load_q2_k, 84, 16, ORDER_HALVES, true, 0)
-SLOT_256(q3_k, load_q3_k, 110, 16, ORDER_HALVES, false, 2)
-SLOT_256(q4_k, load_q4_k, 144, 32, ORDER_PAIRS, true, 0)
-SLOT_256(q5_k, load_q5_k, 176, 32, ORDER_PAIRS, true, 0)
-SLOT_256(q6_k, load_q6_k, 210, 16, ORDER_NATURAL, false, 5)
+/*         block sub bytes d */
+SLOT(q4_0, 32, 32, 18, 0, .load_32 = load_q4_0, .offset = 8)
+SLOT(q4_1, 32, 32, 20, 0, .load_32 = load_q4_1, .has_min = true)
+SLOT(q5_0, 32, 32, 22, 0, .load_32 = load_q5_0, .offset = 16)
+SLOT(q5_1, 32, 32, 24, 0, .load_32 = load_q5_1, .has_min = true)
+SLOT(q8_0, 32, 32, 34, 0, .load_32 = load_q8_0, .offset = 128)
+SLOT(q2_k, 256, 16, 84, 80, .load = load_q2_k, .order = ORDER_HALVES, .has_min = true)
+SLOT(q3_k, 256, 16, 110, 108, .load = load_q3_k, .order = ORDER_HALVES, .offset = 2)
+SLOT(q4_k, 256, 32, 144, 0, .load = load_q4_k, .order = ORDER_PAIRS, .has_min = true)
+SLOT(q5_k, 256, 32, 176, 0, .load = load_q5_k, .order = ORDER_PAIRS, .has_min = true)
+SLOT(q6_k, 256, 16, 210, 208, .load = load_q6_k, .order = ORDER_NATURAL, .offset = 5)
 
 SLOT_PLAIN(f32, load_f32, 4)
 SLOT_PLAIN(f16, load_f16, 2)

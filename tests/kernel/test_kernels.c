@@ -112,22 +112,23 @@ static void check_matmul(quant_type type, size_t n_blocks, size_t n_out, size_t 
     activations a = {.x = x, .q = q, .scale = scale, .sum = sum};
     scalar->matmul_any(&w, &a, n_tok, 0, n_out, want, n_out);
     memset(got, 0xA5, n_tok * n_out * sizeof *got);
-    for (size_t r = 0; r < n_out; r += 3)
-        kernels_matmul(tier, type)(&w, &a, n_tok, r, r + 3 < n_out ? r + 3 : n_out, got, n_out);
+    for (size_t r = 0; r < n_out; r += 17)
+        kernels_matmul(tier, type)(&w, &a, n_tok, r, r + 17 < n_out ? r + 17 : n_out, got, n_out);
     CHECK(same(want, got, n_tok * n_out));
     release_all();
 }
 
 static void check_matmuls(void) {
+    static const size_t tokens[] = {1, 2, 3, 4, 5, 9, 12, 13, 26, 70};
     for (int type = 0; type < QUANT_TYPE_COUNT; type++) {
         if (!quant_find((uint32_t)type) || !quant_can_decode((quant_type)type)) continue;
         bool plain = quant_types[type].block == 1;
         const size_t blocks[] = {1, 3, plain ? 257 : 8};
         for (size_t b = 0; b < 3; b++) {
             for (int kind = 0; kind < N_KINDS; kind++) {
-                check_matmul((quant_type)type, blocks[b], 7, 1, (block_kind)kind);
-                check_matmul((quant_type)type, blocks[b], 5, 3, (block_kind)kind);
-                check_matmul((quant_type)type, blocks[b], 2, 70, (block_kind)kind);
+                for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+                    check_matmul((quant_type)type, blocks[b], 2 + (i * 7 + b) % 19, tokens[i], (block_kind)kind);
+                }
             }
         }
     }
