@@ -119,7 +119,7 @@ size_t gguf_vocab_detokenize(const gguf_vocab *vocab, gguf_detokenizer *state, i
 
 typedef struct gguf_session gguf_session;
 
-typedef enum { GGUF_CACHE_F16, GGUF_CACHE_F32 } gguf_cache_type;
+typedef enum { GGUF_CACHE_F16, GGUF_CACHE_F32, GGUF_CACHE_BF16, GGUF_CACHE_Q8_0 } gguf_cache_type;
 
 typedef struct {
     uint32_t n_ctx;     /* positions at most; 0: the trained context, lowered with a warning if too large */

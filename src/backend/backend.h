@@ -33,10 +33,10 @@ typedef struct {
     int16_t *sum;
 } act_buffer;
 
-/* One layer's cache: [n_head_kv][n_ctx][n_k or n_v], float16 or float32. */
+/* One layer's cache: [n_head_kv][n_ctx] rows of n_k and n_v values. */
 typedef struct {
-    void *k, *v;
-    bool k_is_f32, v_is_f32;
+    uint8_t *k, *v;
+    quant_type k_type, v_type; /* F32, F16, BF16, Q8_0 */
     uint32_t n_head_kv, n_ctx, n_k, n_v;
 } cache_layer;
 

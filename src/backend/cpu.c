@@ -86,22 +86,17 @@ static void rope(backend *b, const op *o, size_t t) {
     b->k->rope_pairs(o->out + t * o->n, o->n_head, o->n / o->n_head, r->n_rot, r->cos + t * half, r->sin + t * half);
 }
 
-static void store_heads(const kernels *k, const float *x, void *cache, bool is_f32, size_t n, const cache_layer *c,
-                        size_t position) {
-    for (size_t h = 0; h < c->n_head_kv; h++, x += n) {
-        size_t at = (h * c->n_ctx + position) * n;
-        if (is_f32) {
-            memcpy((float *)cache + at, x, n * sizeof *x);
-        } else {
-            k->to_f16(x, n, (uint16_t *)cache + at);
-        }
-    }
+static void store_heads(const kernels *k, const float *x, uint8_t *cache, quant_type type, size_t n,
+                        const cache_layer *c, size_t position) {
+    size_t row_bytes = quant_row_bytes(type, n);
+    for (size_t h = 0; h < c->n_head_kv; h++, x += n)
+        k->store(type, x, n, cache + (h * c->n_ctx + position) * row_bytes);
 }
 
 static void store(backend *b, const op *o, size_t t) {
     const cache_layer *c = o->cache;
-    store_heads(b->k, o->in + t * c->n_head_kv * c->n_k, c->k, c->k_is_f32, c->n_k, c, b->step->position + t);
-    store_heads(b->k, o->in2 + t * c->n_head_kv * c->n_v, c->v, c->v_is_f32, c->n_v, c, b->step->position + t);
+    store_heads(b->k, o->in + t * c->n_head_kv * c->n_k, c->k, c->k_type, c->n_k, c, b->step->position + t);
+    store_heads(b->k, o->in2 + t * c->n_head_kv * c->n_v, c->v, c->v_type, c->n_v, c, b->step->position + t);
 }
 
 /* ---- operations by other items --------------------------------------------------------------- */
@@ -110,12 +105,11 @@ static void store(backend *b, const op *o, size_t t) {
 static void attend(backend *b, const op *o, size_t item) {
     const cache_layer *c = o->cache;
     size_t t = item / o->n_head, h = item % o->n_head, kv = h / (o->n_head / c->n_head_kv);
-    size_t k_bytes = c->k_is_f32 ? 4 : 2, v_bytes = c->v_is_f32 ? 4 : 2;
     attention_span span = {
-        .k = (const char *)c->k + kv * c->n_ctx * c->n_k * k_bytes,
-        .v = (const char *)c->v + kv * c->n_ctx * c->n_v * v_bytes,
-        .k_is_f32 = c->k_is_f32,
-        .v_is_f32 = c->v_is_f32,
+        .k = c->k + kv * c->n_ctx * quant_row_bytes(c->k_type, c->n_k),
+        .v = c->v + kv * c->n_ctx * quant_row_bytes(c->v_type, c->n_v),
+        .k_type = c->k_type,
+        .v_type = c->v_type,
         .n_k = c->n_k,
         .n_v = c->n_v,
         .begin = 0,

@@ -38,6 +38,13 @@ static inline uint16_t f32_to_f16(float f) {
     return (uint16_t)(sign | ((u >> 13) - (112 << 10)));
 }
 
+/* To nearest, ties to even; NaN stays NaN. */
+static inline uint16_t f32_to_bf16(float f) {
+    uint32_t u = f32_bits(f);
+    if ((u & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
+}
+
 static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h << 16); }
 
 #endif

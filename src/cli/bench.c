@@ -12,6 +12,7 @@
 #include "cli/input.h"
 #include "kernel/peak.h"
 #include "model/model.h"
+#include "session/cache.h"
 
 enum { MAX_RUNS = 1000 };
 
@@ -88,10 +89,12 @@ static double percent_of_limit(const result *r) {
  * multiplies all of the layers' weights. */
 static double least_seconds(const bench *b, const result *r) {
     model_cost c = model_count_cost(b->model);
-    double f32_cache = (b->o->cache_k == GGUF_CACHE_F32) + (b->o->cache_v == GGUF_CACHE_F32);
+    enum { MANY = 1 << 16 }; /* positions, so that rounding does not count */
+    double cache =
+        (double)cache_bytes(&b->model->hp, MANY, (gguf_cache_type)b->o->cache_k, (gguf_cache_type)b->o->cache_v) / MANY;
     double prompt = (double)c.block_macs / b->peak.int8_macs + (double)c.plain_macs / b->peak.f32_macs;
     double before = r->n_depth + (r->n_gen + 1) / 2.0; /* positions looked back at, on average */
-    double bytes = (double)c.decode_bytes + before * (double)c.cache_bytes * (1 + f32_cache / 2);
+    double bytes = (double)c.decode_bytes + before * cache;
     return r->n_prompt * prompt + r->n_gen * bytes / b->peak.read_bytes;
 }
 
@@ -151,8 +154,6 @@ static void model_name(const bench *b, char *out, size_t size) {
     strip_controls(out);
 }
 
-static const char *cache_name(int64_t t) { return t == GGUF_CACHE_F32 ? "f32" : "f16"; }
-
 static void md_header(const bench *b) {
     (void)b;
     printf("| %-40s | %10s | %10s | %-12s | %7s | %14s | %20s | %10s |\n", "model", "size", "params", "backend",
@@ -192,8 +193,8 @@ static void fields(const bench *b, const result *r, void (*put)(const char *name
     put("n_batch", NULL, b->o->batch ? (double)b->o->batch : 512);
     put("n_ubatch", NULL, b->o->ubatch ? (double)b->o->ubatch : 512);
     put("n_threads", NULL, r->n_threads);
-    put("type_k", cache_name(b->o->cache_k), 0);
-    put("type_v", cache_name(b->o->cache_v), 0);
+    put("type_k", cache_types[b->o->cache_k], 0);
+    put("type_v", cache_types[b->o->cache_v], 0);
     put("n_gpu_layers", NULL, 0);
     put("n_prompt", NULL, r->n_prompt);
     put("n_gen", NULL, r->n_gen);
@@ -423,9 +424,9 @@ static bool run(const options *o, gguf_error *err) {
     if (!b.model) return false;
     b.info = gguf_model_get_info(b.model);
     const kernels *k = kernels_choose(err);
-    char backend[32];
-    if (k) snprintf(backend, sizeof backend, "CPU %s", k->name);
-    b.backend = backend;
+    char backend_name[32];
+    if (k) snprintf(backend_name, sizeof backend_name, "CPU %s", k->name);
+    b.backend = backend_name;
     bool ok = k && run_all(&b, f, &prompts, &gens, &depths, &threads, err);
     gguf_model_close(b.model);
     return ok;

@@ -183,11 +183,10 @@ static void show_types(const inspection *in) {
 }
 
 static void show_memory(const inspection *in) {
-    static const char *const names[] = {[GGUF_CACHE_F16] = "f16", [GGUF_CACHE_F32] = "f32"};
     if (!in->has_hparams) return;
     memory_plan p = plan_memory(in);
-    fprintf(in->out, "\nmemory at a context of %u (-c), keys %s, values %s\n", p.n_ctx, names[in->o->cache_k],
-            names[in->o->cache_v]);
+    fprintf(in->out, "\nmemory at a context of %u (-c), keys %s, values %s\n", p.n_ctx, cache_types[in->o->cache_k],
+            cache_types[in->o->cache_v]);
     bytes_row(in->out, LABEL, "  weights", p.weights);
     bytes_row(in->out, LABEL, "  cache", p.cache);
     bytes_row(in->out, LABEL, "  work", p.work);

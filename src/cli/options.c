@@ -22,7 +22,7 @@ typedef struct {
 
 #define F(field) offsetof(options, field)
 #define RUN_EVAL (CMD_RUN | CMD_EVAL)
-#define RUNS (CMD_RUN | CMD_EVAL | CMD_BENCH)
+#define RUNS     (CMD_RUN | CMD_EVAL | CMD_BENCH)
 #define TEXT_IN  (CMD_RUN | CMD_TOKENIZE)
 
 /* clang-format off */
@@ -96,8 +96,8 @@ static const flag flags[] = {
     {RUN_EVAL,     "-t, --threads", "N", OPT_INT, F(threads), -1, 1024, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
     {RUNS,         "-b, --batch-size", "N", OPT_INT, F(batch), 1, 1 << 16, "LLAMA_ARG_BATCH", "tokens of a prompt computed at once, at most"},
     {RUNS,         "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
-    {RUNS | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32"},
-    {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32"},
+    {RUNS | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32, bf16, q8_0"},
+    {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32, bf16, q8_0"},
     {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
     {TEXT_IN,      "--pre", "NAME", OPT_TEXT, F(pre), 0, 0, NULL, "use this pre-tokenizer instead of the one that the file names"},
     {CMD_ALL,      "--no-mmap", NULL, OPT_ON, F(no_mmap), 0, 0, "LLAMA_ARG_NO_MMAP", "read the file into memory instead of mapping it"},
@@ -142,6 +142,9 @@ static bool number(const char *name, const char *text, const flag *f, double *ou
     return true;
 }
 
+const char *const cache_types[] =
+    {[GGUF_CACHE_F16] = "f16", [GGUF_CACHE_F32] = "f32", [GGUF_CACHE_BF16] = "bf16", [GGUF_CACHE_Q8_0] = "q8_0", NULL};
+
 static bool set_value(options *o, const flag *f, const char *name, const char *text, gguf_error *err) {
     void *at = (char *)o + f->field;
     double v;
@@ -157,11 +160,12 @@ static bool set_value(options *o, const flag *f, const char *name, const char *t
         return true;
     case OPT_REAL: return number(name, text, f, at, err);
     case OPT_CACHE:
-        if (strcmp(text, "f16") != 0 && strcmp(text, "f32") != 0) {
-            return fail(err, GGUF_ERR_USAGE, "%s takes f16 or f32, not \"%s\"", name, text);
+        for (int64_t i = 0; cache_types[i]; i++) {
+            if (strcmp(text, cache_types[i]) != 0) continue;
+            *(int64_t *)at = i;
+            return true;
         }
-        *(int64_t *)at = text[1] == '3' ? GGUF_CACHE_F32 : GGUF_CACHE_F16;
-        return true;
+        return fail(err, GGUF_ERR_USAGE, "%s takes f16, f32, bf16 or q8_0, not \"%s\"", name, text);
     case OPT_LIST: {
         option_list *list = at;
         if (list->n == MAX_LIST) return fail(err, GGUF_ERR_USAGE, "%s can be given %d times at most", name, MAX_LIST);

@@ -77,6 +77,9 @@ extern const command commands[]; /* ends with a NULL name */
 bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err);
 void options_help(const command *c, FILE *out);
 
+/* Names of gguf_cache_type, ended by NULL. */
+extern const char *const cache_types[];
+
 int run_main(const options *o);
 int inspect_main(const options *o);
 int eval_main(const options *o);

@@ -641,26 +641,37 @@ INLINE __m512 exp_lanes(__m512 x) {
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
+/* Values [at, at + 16) of a row of the cache, at a multiple of 16, masked at the row's end. */
+typedef __m512 load_cache_fn(const uint8_t *row, size_t at, __mmask16 mask);
+
+INLINE __m512 cache_f32(const uint8_t *row, size_t at, __mmask16 mask) { return load_f32(row + 4 * at, mask); }
+INLINE __m512 cache_f16(const uint8_t *row, size_t at, __mmask16 mask) { return load_f16(row + 2 * at, mask); }
+INLINE __m512 cache_bf16(const uint8_t *row, size_t at, __mmask16 mask) { return load_bf16(row + 2 * at, mask); }
+INLINE __m512 cache_q8_0(const uint8_t *row, size_t at, __mmask16 mask) {
+    const uint8_t *block = row + at / 32 * 34;
+    __m512i q = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, block + 2 + at % 32));
+    return _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(half_bits(block))), _mm512_cvtepi32_ps(q));
+}
+
 /* scores[i] = q k[i] * scale for sixteen positions from k on, of which n exist. */
-INLINE __m512 score_lanes(const uint8_t *k, size_t n, const float *q, size_t n_k, float scale, load_plain_fn *load,
-                          size_t bytes) {
+INLINE __m512 score_lanes(const uint8_t *k, size_t row_bytes, size_t n, const float *q, size_t n_k, float scale,
+                          load_cache_fn *load) {
     __m512 dot[ROWS];
     for (size_t i = 0; i < ROWS; i++) dot[i] = _mm512_setzero_ps();
     for (size_t at = 0; at < n_k; at += LANES) {
         __mmask16 mask = first_lanes(n_k - at);
         __m512 x = _mm512_maskz_loadu_ps(mask, q + at);
         for (size_t i = 0; i < ROWS; i++) {
-            const uint8_t *p = k + ((i < n ? i : 0) * n_k + at) * bytes;
-            dot[i] = _mm512_mask3_fmadd_ps(x, load(p, mask), dot[i], mask);
+            dot[i] = _mm512_mask3_fmadd_ps(x, load(k + (i < n ? i : 0) * row_bytes, at, mask), dot[i], mask);
         }
     }
     return _mm512_mul_ps(sum_trees(dot), _mm512_set1_ps(scale));
 }
 
-/* out[0..n_v) = sum over positions [begin, end) of weight[j - begin] v[j], in rising order; 64 values at a time, whose
- * sums stay in registers. */
-INLINE void weigh_values(const uint8_t *v, const float *weight, size_t n, size_t n_v, float *out, load_plain_fn *load,
-                         size_t bytes) {
+/* out[0..n_v) = sum over n rows of weight[j] v[j], in rising order; 128 values at a time, whose sums stay in
+ * registers. */
+INLINE void weigh_values(const uint8_t *v, size_t row_bytes, const float *weight, size_t n, size_t n_v, float *out,
+                         load_cache_fn *load) {
     enum { WIDE = 8 };
     for (size_t at = 0; at < n_v; at += WIDE * LANES) {
         __m512 acc[WIDE];
@@ -671,49 +682,63 @@ INLINE void weigh_values(const uint8_t *v, const float *weight, size_t n, size_t
         }
         for (size_t j = 0; j < n; j++) {
             __m512 w = _mm512_set1_ps(weight[j]);
-            const uint8_t *p = v + (j * n_v + at) * bytes;
-            for (size_t i = 0; i < WIDE; i++) acc[i] = _mm512_fmadd_ps(w, load(p + i * LANES * bytes, mask[i]), acc[i]);
+            for (size_t i = 0; i < WIDE; i++) {
+                if (mask[i]) acc[i] = _mm512_fmadd_ps(w, load(v + j * row_bytes, at + i * LANES, mask[i]), acc[i]);
+            }
         }
         for (size_t i = 0; i < WIDE; i++) _mm512_mask_storeu_ps(out + at + i * LANES, mask[i], acc[i]);
     }
 }
 
-/* One chunk, as the generic kernel's: largest score, sum of the weights, weighted sum of the values. */
-INLINE void attend_lanes(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
-                         float *total, float *out) {
-    float p[ATTENTION_CHUNK + LANES] __attribute__((aligned(64)));
-    uint32_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK;
-    size_t first = (begin - origin) / LANES * LANES, n = end - origin; /* whole groups of lanes, by absolute position */
-    __m512 m = _mm512_set1_ps(-INFINITY);
-    for (size_t j = first; j < n; j += LANES) {
-        size_t skip = begin - origin > j ? begin - origin - j : 0;
-        __mmask16 mask = first_lanes(n - j) & (__mmask16)(0xFFFFu << skip);
-        size_t at = (size_t)origin + j;
-        __m512 x = s->k_is_f32
-                       ? score_lanes((const uint8_t *)s->k + at * s->n_k * 4, n - j, q, s->n_k, s->scale, load_f32, 4)
-                       : score_lanes((const uint8_t *)s->k + at * s->n_k * 2, n - j, q, s->n_k, s->scale, load_f16, 2);
-        _mm512_store_ps(p + j, x);
-        m = _mm512_mask_max_ps(m, mask, x, m); /* a NaN gives way to the other; it comes back through its weight */
-    }
-    *max = _mm512_reduce_max_ps(m);
-    __m512 sum = _mm512_setzero_ps(), top = _mm512_set1_ps(*max);
-    for (size_t j = first; j < n; j += LANES) {
-        size_t skip = begin - origin > j ? begin - origin - j : 0;
-        __mmask16 mask = first_lanes(n - j) & (__mmask16)(0xFFFFu << skip);
-        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_load_ps(p + j), top));
-        _mm512_store_ps(p + j, e);
-        sum = _mm512_mask_add_ps(sum, mask, sum, e);
-    }
-    *total = sum_tree(sum);
-    const float *weight = p + (begin - origin);
-    if (s->v_is_f32) {
-        weigh_values((const uint8_t *)s->v + (size_t)begin * s->n_v * 4, weight, end - begin, s->n_v, out, load_f32, 4);
-    } else {
-        weigh_values((const uint8_t *)s->v + (size_t)begin * s->n_v * 2, weight, end - begin, s->n_v, out, load_f16, 2);
-    }
+/* The lanes of the group of positions from origin + j on that lie in the span. */
+INLINE __mmask16 group_mask(size_t j, size_t begin, size_t end) {
+    return first_lanes(end - j) & (__mmask16)(begin > j ? 0xFFFFu << (begin - j) : 0xFFFFu);
 }
 
-static void attend_avx512(const attention_span *s, const float *q, float *out) { attend_span(s, q, out, attend_lanes); }
+/* One chunk, as the generic kernel's: largest score, sum of the weights, weighted sum of the values. */
+INLINE void attend_lanes(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
+                         float *total, float *out, load_cache_fn *load_k, load_cache_fn *load_v) {
+    float p[ATTENTION_CHUNK + LANES] __attribute__((aligned(64)));
+    size_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK, from = begin - origin, to = end - origin;
+    size_t k_bytes = quant_row_bytes(s->k_type, s->n_k), v_bytes = quant_row_bytes(s->v_type, s->n_v);
+    size_t first = from / LANES * LANES; /* whole groups of lanes, by absolute position */
+    __m512 m = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    for (size_t j = first; j < to; j += LANES) {
+        __m512 x = score_lanes(s->k + (origin + j) * k_bytes, k_bytes, to - j, q, s->n_k, s->scale, load_k);
+        _mm512_store_ps(p + j, x);
+        m = _mm512_mask_max_ps(m, group_mask(j, from, to), x, m); /* a NaN gives way; it comes back as a weight */
+    }
+    *max = _mm512_reduce_max_ps(m);
+    for (size_t j = first; j < to; j += LANES) {
+        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_load_ps(p + j), _mm512_set1_ps(*max)));
+        _mm512_store_ps(p + j, e);
+        sum = _mm512_mask_add_ps(sum, group_mask(j, from, to), sum, e);
+    }
+    *total = sum_tree(sum);
+    weigh_values(s->v + (size_t)begin * v_bytes, v_bytes, p + from, end - begin, s->n_v, out, load_v);
+}
+
+/* Both caches of one type, which is what people use, by themselves; any other pair through floats. */
+#define ATTEND_CHUNK(type)                                                                                             \
+    INLINE void attend_##type(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,       \
+                              float *total, float *out) {                                                              \
+        attend_lanes(s, q, begin, end, max, total, out, cache_##type, cache_##type);                                   \
+    }
+
+ATTEND_CHUNK(f32)
+ATTEND_CHUNK(f16)
+ATTEND_CHUNK(bf16)
+ATTEND_CHUNK(q8_0)
+
+static void attend_avx512(const attention_span *s, const float *q, float *out) {
+    switch (s->k_type == s->v_type ? s->k_type : QUANT_TYPE_COUNT) {
+    case QUANT_F32: attend_span(s, q, out, attend_f32); break;
+    case QUANT_F16: attend_span(s, q, out, attend_f16); break;
+    case QUANT_BF16: attend_span(s, q, out, attend_bf16); break;
+    case QUANT_Q8_0: attend_span(s, q, out, attend_q8_0); break;
+    default: attend_span(s, q, out, attend_chunk); break;
+    }
+}
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 

@@ -179,39 +179,68 @@ static void g_add(const float *a, const float *b, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-static void g_to_f16(const float *x, size_t n, uint16_t *y) {
-    for (size_t i = 0; i < n; i++) y[i] = f32_to_f16(x[i]);
+/* Blocks of 32 as the format has them: a half d = amax / 127, and q = x * (127 / amax) to nearest even. A value that is
+ * not finite makes its block NaN, so that it is found where attention's result is quantized. */
+static inline void store_q8_0(const float *x, size_t n, uint8_t *row) {
+    for (; n > 0; n -= 32, x += 32, row += 34) {
+        uint32_t bits = max_bits(x, 32);
+        float amax = f32_from_bits(bits);
+        bool zero = amax < 1e-30f, bad = bits >= infinity_bits;
+        float inverse = zero || bad ? 0.0f : 127.0f / amax;
+        uint16_t d = bad ? 0x7E00 : f32_to_f16(zero ? 0.0f : amax / 127.0f);
+        memcpy(row, &d, sizeof d);
+        for (size_t i = 0; i < 32; i++) {
+            float v = bad ? 1.0f : x[i] * inverse;
+            row[2 + i] = (uint8_t)(f32_bits(v + 0x1.8p23f) - f32_bits(0x1.8p23f));
+        }
+    }
+}
+
+static void g_store(quant_type type, const float *x, size_t n, uint8_t *row) {
+    switch (type) {
+    case QUANT_F16:
+        for (size_t i = 0; i < n; i++) {
+            uint16_t h = f32_to_f16(x[i]);
+            memcpy(row + 2 * i, &h, sizeof h);
+        }
+        break;
+    case QUANT_BF16:
+        for (size_t i = 0; i < n; i++) {
+            uint16_t h = f32_to_bf16(x[i]);
+            memcpy(row + 2 * i, &h, sizeof h);
+        }
+        break;
+    case QUANT_Q8_0: store_q8_0(x, n, row); break;
+    default: memcpy(row, x, n * sizeof *x); break;
+    }
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */
 
-/* q . k over the lanes, one position. */
-INLINE float dot_f16(const float *q, const uint16_t *k, size_t n) {
-    float lane[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) lane[j] = fmaf(q[i + j], f16_to_f32(k[i + j]), lane[j]);
+/* A row of the cache as floats; the usual types here, where the tier's own instructions decode them. */
+INLINE void cache_row(quant_type type, const uint8_t *row, size_t n, float *out) {
+    uint16_t h;
+    if (type == QUANT_F16) {
+        for (size_t i = 0; i < n; i++) memcpy(&h, row + 2 * i, 2), out[i] = f16_to_f32(h);
+    } else if (type == QUANT_F32) {
+        memcpy(out, row, n * sizeof *out);
+    } else {
+        quant_decode(type, row, n, out);
     }
-    for (size_t j = 0; i + j < n; j++) lane[j] = fmaf(q[i + j], f16_to_f32(k[i + j]), lane[j]);
-    return sum_lanes(lane);
-}
-
-INLINE float dot_f32(const float *q, const float *k, size_t n) {
-    float lane[LANES] = {0};
-    dot_lanes(q, k, n, lane);
-    return sum_lanes(lane);
 }
 
 /* One chunk's positions [begin, end): largest score, sum of the weights, weighted sum of the values. */
 INLINE void attend_chunk(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
                          float *total, float *out) {
-    float p[ATTENTION_CHUNK]; /* by absolute position, so that lanes do not depend on where a span begins */
+    float p[ATTENTION_CHUNK], row[MAX_HEAD_SIZE]; /* p by absolute position, so that lanes do not depend on `begin` */
     uint32_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK;
+    size_t k_bytes = quant_row_bytes(s->k_type, s->n_k), v_bytes = quant_row_bytes(s->v_type, s->n_v);
     float m = -INFINITY;
     for (uint32_t j = begin; j < end; j++) {
-        float score = s->k_is_f32 ? dot_f32(q, (const float *)s->k + (size_t)j * s->n_k, s->n_k)
-                                  : dot_f16(q, (const uint16_t *)s->k + (size_t)j * s->n_k, s->n_k);
-        score *= s->scale;
+        float lane[LANES] = {0};
+        cache_row(s->k_type, s->k + j * k_bytes, s->n_k, row);
+        dot_lanes(q, row, s->n_k, lane);
+        float score = sum_lanes(lane) * s->scale;
         p[j - origin] = score;
         m = score > m ? score : m; /* a NaN is not larger; it comes back through its weight */
     }
@@ -223,13 +252,8 @@ INLINE void attend_chunk(const attention_span *s, const float *q, uint32_t begin
     memset(out, 0, s->n_v * sizeof *out);
     for (uint32_t j = begin; j < end; j++) {
         float weight = p[j - origin];
-        if (s->v_is_f32) {
-            const float *v = (const float *)s->v + (size_t)j * s->n_v;
-            for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, v[i], out[i]);
-        } else {
-            const uint16_t *v = (const uint16_t *)s->v + (size_t)j * s->n_v;
-            for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, f16_to_f32(v[i]), out[i]);
-        }
+        cache_row(s->v_type, s->v + j * v_bytes, s->n_v, row);
+        for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, row[i], out[i]);
     }
     *max = m;
     *total = sum_lanes(lane);
@@ -255,13 +279,15 @@ INLINE void attend_span(const attention_span *s, const float *q, float *out, att
     for (uint32_t i = 0; i < s->n_v; i++) out[i] /= total;
 }
 
-static inline void g_attend(const attention_span *s, const float *q, float *out) { attend_span(s, q, out, attend_chunk); }
+static inline void g_attend(const attention_span *s, const float *q, float *out) {
+    attend_span(s, q, out, attend_chunk);
+}
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
 /* For a tier that has an attention of its own, and for one that has not. */
 #define GENERIC_KERNELS_BUT_ATTEND(tier_name)                                                                          \
     .name = tier_name, .matmul_any = g_matmul_any, .quantize = g_quantize, .all_finite = g_all_finite,                 \
-    .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .to_f16 = g_to_f16
+    .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .store = g_store
 
 #define GENERIC_KERNELS(tier_name) GENERIC_KERNELS_BUT_ATTEND(tier_name), .attend = g_attend

@@ -43,11 +43,11 @@ typedef void matmul_fn(const matrix *w, const activations *a, size_t n_tok, size
 
 /* One head's part of the cache, and which positions of it a query sees. */
 typedef struct {
-    const void *k, *v; /* [positions][n_k], [positions][n_v]: float16 or float32 */
-    bool k_is_f32, v_is_f32;
-    uint32_t n_k, n_v;   /* at most MAX_HEAD_SIZE */
-    uint32_t begin, end; /* positions [begin, end), at least one */
-    float scale;         /* of the products q k */
+    const uint8_t *k, *v;      /* [positions] rows of n_k and n_v values */
+    quant_type k_type, v_type; /* one of F32, F16, BF16, Q8_0 */
+    uint32_t n_k, n_v;         /* at most MAX_HEAD_SIZE */
+    uint32_t begin, end;       /* positions [begin, end), at least one */
+    float scale;               /* of the products q k */
 } attention_span;
 
 typedef struct {
@@ -66,7 +66,8 @@ typedef struct {
     void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
     /* y = a + b; y may be either */
     void (*add)(const float *a, const float *b, size_t n, float *y);
-    void (*to_f16)(const float *x, size_t n, uint16_t *y);
+    /* A row of the cache: n values as F32, F16, BF16, or Q8_0 (n a multiple of 32). What is not finite stays so. */
+    void (*store)(quant_type type, const float *x, size_t n, uint8_t *row);
     /* out[0..n_v) = softmax(q k^T * scale) v for one query q[0..n_k) */
     void (*attend)(const attention_span *s, const float *q, float *out);
 } kernels;

@@ -213,6 +213,5 @@ model_cost model_count_cost(const gguf_model *m) {
         for (size_t j = 0; j < sizeof all / sizeof *all; j++) count_matrix(&c, all[j], true);
     }
     count_matrix(&c, &m->g.output, false);
-    c.cache_bytes = 2ull * m->hp.n_layer * m->hp.n_head_kv * (m->hp.n_k + m->hp.n_v);
     return c;
 }

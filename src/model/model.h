@@ -21,7 +21,6 @@ struct gguf_model {
 /* What one token costs: what it must read, and what it must multiply. */
 typedef struct {
     uint64_t decode_bytes; /* of weights, each read once: the layers' and the output matrix */
-    uint64_t cache_bytes;  /* of the cache, for each position that is looked back at (f16) */
     uint64_t block_macs;   /* multiply-adds of the layers' matrices of integer blocks */
     uint64_t plain_macs;   /* and of those of plain numbers */
 } model_cost;

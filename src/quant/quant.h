@@ -77,6 +77,11 @@ const quant_row *quant_find(uint32_t type);
 /* Whether the type can be decoded and multiplied. */
 bool quant_can_decode(quant_type type);
 
+/* Bytes of n weights, whole blocks. */
+static inline size_t quant_row_bytes(quant_type type, size_t n) {
+    return n / quant_types[type].block * quant_types[type].bytes;
+}
+
 /* n weights (whole blocks) to float32: each is one fused multiply-add of exact integers with d and dmin.
  * Returns false where the type cannot be decoded. */
 bool quant_decode(quant_type type, const uint8_t *src, size_t n, float *out);

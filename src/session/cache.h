@@ -13,7 +13,7 @@ typedef struct {
 
 /* Bytes that a cache of n_ctx positions takes when all are used. */
 uint64_t cache_bytes(const hparams *h, uint32_t n_ctx, gguf_cache_type k, gguf_cache_type v);
-/* Errors: GGUF_ERR_MEMORY. The layer table lives in mem. */
+/* Errors: GGUF_ERR_MEMORY; GGUF_ERR_USAGE where a type does not fit the heads. The layer table lives in mem. */
 bool cache_open(kv_cache *c, const hparams *h, uint32_t n_ctx, gguf_cache_type k, gguf_cache_type v, arena *mem,
                 gguf_error *err);
 void cache_close(kv_cache *c);

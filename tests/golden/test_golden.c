@@ -177,6 +177,37 @@ static void test_session(const int32_t *ids, const float *expected, uint32_t n_v
     gguf_model_close(m);
 }
 
+/* Each type of cache: near the f16 one, and the same bits whatever computes it. */
+static void test_caches(const int32_t *ids, const float *exact, uint32_t n_vocab) {
+    static const struct {
+        gguf_cache_type cache;
+        const char *name;
+        double limit; /* of the error that its rounding may bring */
+    } caches[] = {{GGUF_CACHE_F32, "f32", 1e-4},
+                  {GGUF_CACHE_F16, "f16", 1e-4},
+                  {GGUF_CACHE_BF16, "bf16", 1e-3},
+                  {GGUF_CACHE_Q8_0, "q8_0", 1e-3}};
+    static const char *const tiers[] = {"scalar", "avx2", "avx512"};
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        gguf_error err = {0};
+        gguf_cache_type c = caches[i].cache;
+        float *expected = run(&(way){.cache = c}, ids, LONG, &n_vocab, &err);
+        CHECK(expected != NULL);
+        if (!expected) continue;
+        double sum = 0, square = 0;
+        for (size_t k = 0; k < (size_t)LONG * n_vocab; k++) {
+            sum += ((double)expected[k] - (double)exact[k]) * ((double)expected[k] - (double)exact[k]);
+            square += (double)exact[k] * (double)exact[k];
+        }
+        CHECK(sum <= caches[i].limit * square);
+        same_bits(caches[i].name, &(way){.cache = c, .n_threads = 3, .n_batch = 7}, ids, expected);
+        for (size_t t = 0; t < sizeof tiers / sizeof *tiers; t++)
+            same_bits(caches[i].name, &(way){.cache = c, .tier = tiers[t], .n_batch = 64}, ids, expected);
+        unsetenv("GGUF_CPU");
+        free(expected);
+    }
+}
+
 static void test_bits(const char *options) {
     static const struct {
         const char *what;
@@ -202,6 +233,7 @@ static void test_bits(const char *options) {
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) same_bits(ways[i].what, &ways[i].w, ids, expected);
     unsetenv("GGUF_CPU");
     test_session(ids, expected, n_vocab);
+    if (strstr(options, "--type F16")) test_caches(ids, expected, n_vocab); /* where the error is the cache's alone */
     unlink(path);
 
     char split[512];
