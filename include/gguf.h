@@ -126,6 +126,7 @@ typedef struct {
     uint32_t n_batch;   /* positions computed at once; 0: 512 */
     uint32_t n_threads; /* 0: what affinity, cgroup and cores allow */
     gguf_cache_type cache_k, cache_v;
+    bool profile;       /* time every operation: gguf_session_profile */
     gguf_warn_fn *warn; /* or NULL */
     void *warn_ctx;
     bool (*stop)(void *ctx); /* or NULL; asked several times a layer: true ends the call, GGUF_ERR_STOPPED */
@@ -149,6 +150,18 @@ const float *gguf_session_logits(const gguf_session *session);
  * from `each` ends the call with GGUF_ERR_STOPPED. */
 bool gguf_session_score(gguf_session *session, const int32_t *ids, size_t n,
                         bool (*each)(void *ctx, uint32_t position, const float *logits), void *ctx, gguf_error *err);
+/* What the operations of one kind have cost so far. */
+typedef struct {
+    const char *name; /* "matrix products" */
+    uint64_t calls;
+    double seconds;
+    uint64_t bytes; /* of weights and cache that had to be read */
+} gguf_profile_row;
+
+/* Fills rows with at most n kinds of operation, in the order of a forward pass, and returns how many; 0 where the
+ * session was opened without `profile`. */
+size_t gguf_session_profile(const gguf_session *session, gguf_profile_row *rows, size_t n);
+
 /* Forgets everything from `position` on. A position not yet filled is an error. */
 bool gguf_session_rewind(gguf_session *session, uint32_t position, gguf_error *err);
 

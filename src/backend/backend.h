@@ -23,6 +23,7 @@ typedef enum {
     OP_ATTEND,     /* out = attention of the heads in `in` over the cache */
     OP_SILU_MUL,   /* out = silu(in) * in2 */
     OP_ADD,        /* out = in + in2 */
+    OP_KIND_COUNT
 } op_kind;
 
 /* What OP_QUANTIZE last made for the matrices whose blocks have this length. */
@@ -80,6 +81,13 @@ typedef struct {
     uint32_t first_row; /* OP_SELECT */
 } step;
 
+/* What the operations of one kind have cost since profiling began. */
+typedef struct {
+    uint64_t calls;
+    double seconds;
+    uint64_t bytes; /* of weights and cache that they read, at least once each */
+} op_cost;
+
 typedef struct backend backend;
 
 /* The CPU with n_threads threads. stop (or NULL) is asked between operations. */
@@ -87,6 +95,10 @@ backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx
                          void *warn_ctx, gguf_error *err);
 void backend_free(backend *b);
 int backend_threads(const backend *b);
+const char *op_name(op_kind kind);
+
+/* From now on every operation is timed into costs [OP_KIND_COUNT]; NULL ends that. */
+void backend_profile(backend *b, op_cost *costs);
 
 /* Errors: GGUF_ERR_RUN, naming layer and token, where a value is not finite; GGUF_ERR_STOPPED. */
 bool backend_run(backend *b, const op *ops, size_t n_ops, const step *s, gguf_error *err);

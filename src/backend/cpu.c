@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "backend/backend.h"
+#include "base/clock.h"
 #include "base/pool.h"
 #include "kernel/fmath.h"
 
@@ -23,6 +24,7 @@ struct backend {
     size_t n_ops;
     const step *step;
     atomic_size_t next[3]; /* items handed out, of operation i in next[i % 3] */
+    op_cost *costs;        /* [OP_KIND_COUNT], or NULL */
     atomic_size_t last;    /* the operation to leave after, or SIZE_MAX */
     atomic_uint bad_token; /* the first token of that operation whose values are not finite, or UINT32_MAX */
 };
@@ -150,24 +152,25 @@ static void matmul(backend *b, const op *o, atomic_size_t *next) {
 /* ---- running a list -------------------------------------------------------------------------- */
 
 typedef struct {
+    const char *name;
     void (*item)(backend *b, const op *o, size_t i);                  /* one item at a time */
     void (*range)(backend *b, const op *o, size_t begin, size_t end); /* values of all tokens, in pieces */
     void (*whole)(backend *b, const op *o, atomic_size_t *next);      /* takes its items itself */
 } op_runner;
 
 static const op_runner runners[] = {
-    [OP_EMBED] = {.item = embed},
-    [OP_SELECT] = {.item = select_row},
-    [OP_ROPE_TABLE] = {.item = rope_angles},
-    [OP_RMS_NORM] = {.item = rms_norm},
-    [OP_QUANTIZE] = {.item = quantize},
-    [OP_MATMUL] = {.whole = matmul},
-    [OP_ADD_VECTOR] = {.item = add_vector},
-    [OP_ROPE] = {.item = rope},
-    [OP_STORE] = {.item = store},
-    [OP_ATTEND] = {.item = attend},
-    [OP_SILU_MUL] = {.range = silu_mul},
-    [OP_ADD] = {.range = add},
+    [OP_EMBED] = {"embedding", .item = embed},
+    [OP_SELECT] = {"select rows", .item = select_row},
+    [OP_ROPE_TABLE] = {"rope table", .item = rope_angles},
+    [OP_RMS_NORM] = {"rms norm", .item = rms_norm},
+    [OP_QUANTIZE] = {"quantize", .item = quantize},
+    [OP_MATMUL] = {"matrix products", .whole = matmul},
+    [OP_ADD_VECTOR] = {"biases", .item = add_vector},
+    [OP_ROPE] = {"rope", .item = rope},
+    [OP_STORE] = {"cache write", .item = store},
+    [OP_ATTEND] = {"attention", .item = attend},
+    [OP_SILU_MUL] = {"silu x up", .range = silu_mul},
+    [OP_ADD] = {"residual", .range = add},
 };
 
 static void run_op(backend *b, const op *o, atomic_size_t *next) {
@@ -183,8 +186,34 @@ static void run_op(backend *b, const op *o, atomic_size_t *next) {
     }
 }
 
+const char *op_name(op_kind kind) { return runners[kind].name; }
+
+/* Bytes of weights and cache that an operation has to read. */
+static uint64_t bytes_read(const backend *b, const op *o) {
+    uint64_t bytes = 0;
+    if (o->kind == OP_MATMUL) {
+        for (size_t i = 0; i < o->n_results; i++) bytes += o->result[i].matrix->row_bytes * o->result[i].matrix->n_out;
+    } else if (o->kind == OP_ATTEND) {
+        const cache_layer *c = o->cache;
+        size_t row = quant_row_bytes(c->k_type, c->n_k) + quant_row_bytes(c->v_type, c->n_v);
+        bytes = (uint64_t)c->n_head_kv * (b->step->position + b->step->n_tok) * row;
+    }
+    return bytes;
+}
+
+/* Thread 0, behind the barrier of an operation that began at `begin`. */
+static double count_cost(backend *b, const op *o, double begin) {
+    double end = clock_seconds();
+    op_cost *c = &b->costs[o->kind];
+    c->calls++;
+    c->seconds += end - begin;
+    c->bytes += bytes_read(b, o);
+    return end;
+}
+
 static void region(void *ctx, int thread) {
     backend *b = ctx;
+    double begin = b->costs && thread == 0 ? clock_seconds() : 0;
     for (size_t i = 0; i < b->n_ops; i++) {
         run_op(b, &b->ops[i], &b->next[i % 3]);
         if (thread == 0) {
@@ -193,6 +222,7 @@ static void region(void *ctx, int thread) {
             if (b->stop && i % 4 == 0 && b->stop(b->stop_ctx)) atomic_store(&b->last, i);
         }
         pool_barrier(b->threads);
+        if (b->costs && thread == 0) begin = count_cost(b, &b->ops[i], begin);
         /* A faster thread may already have set a later `last` than the one this barrier made visible. */
         if (atomic_load(&b->last) <= i) return;
     }
@@ -239,5 +269,7 @@ void backend_free(backend *b) {
     pool_free(b->threads);
     free(b);
 }
+
+void backend_profile(backend *b, op_cost *costs) { b->costs = costs; }
 
 int backend_threads(const backend *b) { return pool_size(b->threads); }

@@ -48,6 +48,7 @@ static const flag flags[] = {
     {CMD_RUN,      "--logprobs", "N", OPT_INT, F(logprobs), 0, 1000, NULL, "with --jsonl: the N likeliest tokens of each step"},
     {CMD_RUN,      "--timings, --show-timings", NULL, OPT_ONE, F(timings), 0, 0, NULL, "print timings on stderr (on by default on a terminal)"},
     {CMD_RUN,      "--no-timings", NULL, OPT_ZERO, F(timings), 0, 0, NULL, "print no timings"},
+    {CMD_RUN,      "--profile", NULL, OPT_ON, F(profile), 0, 0, NULL, "print time and bytes by kind of operation on stderr"},
     {CMD_RUN,      "--timeout", "S", OPT_REAL, F(timeout), 0, 1e9, NULL, "stop after S seconds with exit code 6; what was made is printed"},
     {CMD_RUN,      "-v, --verbose", NULL, OPT_ON, F(verbose), 0, 0, NULL, "say on stderr what is loaded and used"},
 

@@ -40,7 +40,7 @@ typedef struct {
     double timeout; /* seconds; 0: none */
     /* run */
     int64_t n_predict;
-    bool echo, raw, ignore_eos, special, jsonl, verbose;
+    bool profile, echo, raw, ignore_eos, special, jsonl, verbose;
     int64_t timings; /* -1: where stderr is a terminal */
     int64_t logprobs;
     option_list stops;

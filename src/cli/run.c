@@ -58,6 +58,7 @@ static bool open_all(run *r, gguf_error *err) {
     }
     gguf_session_params sp = session_params(o, "run");
     sp.stop = interrupt_wanted;
+    sp.profile = o->profile;
     r->session = gguf_session_open(r->model, &sp, err);
     if (!r->session) return false;
     r->seed = o->seed < 0 ? draw_seed() : (uint64_t)o->seed;
@@ -220,6 +221,20 @@ static void print_timings(const run *r) {
             r->gen_s, r->gen_s > 0 ? (double)r->n_answer / r->gen_s : 0);
 }
 
+static void print_profile(const run *r) {
+    gguf_profile_row rows[32];
+    size_t n = gguf_session_profile(r->session, rows, 32);
+    double total = 0;
+    for (size_t i = 0; i < n; i++) total += rows[i].seconds;
+    if (n) fprintf(stderr, "%-16s %9s %10s %6s %9s %8s\n", "operation", "calls", "ms", "share", "MiB", "GB/s");
+    for (size_t i = 0; i < n; i++) {
+        const gguf_profile_row *p = &rows[i];
+        fprintf(stderr, "%-16s %9llu %10.2f %5.1f%% %9.1f %8.2f\n", p->name, (unsigned long long)p->calls,
+                p->seconds * 1e3, 100 * p->seconds / total, (double)p->bytes / 0x1p20,
+                p->seconds > 0 ? (double)p->bytes / p->seconds / 1e9 : 0);
+    }
+}
+
 /* ---- generating ------------------------------------------------------------------------------ */
 
 static const char *stop_name(void) { return interrupt_reason() == STOP_TIMEOUT ? "timeout" : "interrupt"; }
@@ -315,6 +330,7 @@ static bool answer(run *r, const buffer *text, gguf_error *err) {
                 gguf_session_context(r->session));
     }
     print_timings(r);
+    print_profile(r);
     return true;
 }
 

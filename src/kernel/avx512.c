@@ -257,7 +257,8 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
                 product[t][r] = block_product(&block, spread, act[t], sums, has_min, log_offset, &minimum[t][r]);
             }
         }
-        __m512 d = halves(at, b * bytes + d_at), dmin = halves(at, b * bytes + d_at + 2);
+        __m512 d = halves(at, b * bytes + d_at), dmin = d;
+        if (has_min) dmin = halves(at, b * bytes + d_at + 2); /* else it may lie behind the last block */
         for (size_t t = 0; t < n_tok; t++) {
             __m512 s = _mm512_set1_ps(a->scale[b * n_tok + t]);
             acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), _mm512_mul_ps(d, s), acc[t]);

@@ -19,6 +19,7 @@ struct gguf_session {
     plan plan;
     uint32_t n_ctx, position;
     const float *logits; /* of the last position decoded, in w.logits */
+    op_cost *costs;      /* [OP_KIND_COUNT], or NULL */
     session_trace_fn *trace;
     void *trace_ctx;
 };
@@ -84,7 +85,10 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     if (n_threads > MAX_THREADS)
         return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
     s->backend = backend_cpu_new(s->kernels, (int)n_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
-    return s->backend != NULL;
+    if (!s->backend || !p->profile) return s->backend != NULL;
+    s->costs = arena_alloc(&s->mem, OP_KIND_COUNT, sizeof *s->costs, "the profile", err);
+    backend_profile(s->backend, s->costs);
+    return s->costs != NULL;
 }
 
 gguf_session *gguf_session_open(const gguf_model *m, const gguf_session_params *params, gguf_error *err) {
@@ -116,6 +120,15 @@ void gguf_session_close(gguf_session *s) {
 uint32_t gguf_session_context(const gguf_session *s) { return s->n_ctx; }
 uint32_t gguf_session_position(const gguf_session *s) { return s->position; }
 uint32_t gguf_session_threads(const gguf_session *s) { return (uint32_t)backend_threads(s->backend); }
+
+size_t gguf_session_profile(const gguf_session *s, gguf_profile_row *rows, size_t n) {
+    size_t used = 0;
+    for (int kind = 0; s->costs && kind < OP_KIND_COUNT && used < n; kind++) {
+        const op_cost *c = &s->costs[kind];
+        if (c->calls) rows[used++] = (gguf_profile_row){op_name((op_kind)kind), c->calls, c->seconds, c->bytes};
+    }
+    return used;
+}
 
 /* ---- running --------------------------------------------------------------------------------- */
 

@@ -59,6 +59,10 @@ expect 0 $run -p "Once upon" -n 4 --jsonl --logprobs 2
 check "one line a token" test "$(grep -c '"logprob":' out)" -eq 4
 check "--logprobs gives the likeliest" prints '"top":[{"id":'
 
+expect 0 $run -p "Once upon" -n 12 --profile
+check "--profile changes no text" cmp out first
+check "--profile shows each kind" test "$(grep -cE '^(matrix products|attention|rms norm) ' err)" -eq 3
+
 # limits and stops
 expect 0 $run -p "Once upon" -n 0
 check "-n 0 gives nothing" test ! -s out
