@@ -10,7 +10,7 @@
 #include "base/cgroup.h"
 
 static const char *const names[CPU_TIER_COUNT] =
-    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVX512] = "avx512"};
+    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVX512] = "avx512", [CPU_NEON] = "neon"};
 
 const char *cpu_tier_name(cpu_tier tier) { return names[tier]; }
 
@@ -37,6 +37,13 @@ bool cpu_has(cpu_tier tier) {
     if (tier == CPU_AVX2) return avx2;
     return tier == CPU_AVX512 && avx2 && (b7 & F) && (b7 & DQ) && (b7 & BW) && (b7 & vl) && (c7 & VBMI) &&
            (c7 & VNNI) && (saved_state() & zmm) == zmm;
+}
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+bool cpu_has(cpu_tier tier) {
+    enum { ASIMDDP = 1 << 20 }; /* of AT_HWCAP: the dot products; the rest of NEON is in every AArch64 */
+    return tier == CPU_SCALAR || (tier == CPU_NEON && (getauxval(AT_HWCAP) & ASIMDDP));
 }
 #else
 bool cpu_has(cpu_tier tier) { return tier == CPU_SCALAR; }

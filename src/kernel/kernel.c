@@ -8,6 +8,8 @@ static const kernels *const built[CPU_TIER_COUNT] = {
 #if defined(__x86_64__)
     [CPU_AVX2] = &kernels_avx2,
     [CPU_AVX512] = &kernels_avx512,
+#elif defined(__aarch64__)
+    [CPU_NEON] = &kernels_neon,
 #endif
 };
 
@@ -24,6 +26,7 @@ const kernels *kernels_choose(gguf_error *err) {
             return k;
         }
     }
-    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2 and avx512 are known", forced ? forced : "");
+    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avx512 and neon are known",
+         forced ? forced : "");
     return NULL;
 }

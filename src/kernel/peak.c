@@ -7,8 +7,7 @@
 
 /* ---- loops that do nothing but one thing ----------------------------------------------------- */
 
-/* Each runs `rounds` rounds of twelve independent chains, more than any latency needs, and returns the multiply-adds.
- */
+/* Each runs `rounds` rounds of independent chains, as many as any latency needs, and returns the multiply-adds. */
 typedef uint64_t peak_loop(uint64_t rounds);
 
 #if defined(__x86_64__)
@@ -56,6 +55,31 @@ static uint64_t f32_avx2(uint64_t rounds) {
     LOOP(TWELVE("vfmadd231ps", "ymm", 12, 13));
     return n;
 }
+#elif defined(__aarch64__)
+/* sdot vN.4s, v30.16b, v31.16b as a number, since assemblers differ in how they are told that they may know it. */
+#define SDOT(n) ".inst 0x4E9F97C0 + " #n "\n\t"
+#define FMLA(n) "fmla v" #n ".4s, v30.4s, v31.4s\n\t"
+#define SIXTEEN(op)                                                                                                    \
+    op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(16) op(17) op(18) op(19) op(20) op(21) op(22) op(23)
+#define LOOP(body)                                                                                                     \
+    __asm__ volatile("movi v30.2d, #0\n\tmovi v31.2d, #0\n\t"                                                          \
+                     "1:\n\t" body "subs %0, %0, #1\n\tb.ne 1b"                                                        \
+                     : "+r"(rounds)                                                                                    \
+                     :                                                                                                 \
+                     : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", \
+                       "v22", "v23", "v30", "v31")
+
+static uint64_t int8_neon(uint64_t rounds) {
+    uint64_t n = rounds * 16 * 16;
+    LOOP(SIXTEEN(SDOT));
+    return n;
+}
+
+static uint64_t f32_neon(uint64_t rounds) {
+    uint64_t n = rounds * 16 * 4;
+    LOOP(SIXTEEN(FMLA));
+    return n;
+}
 #endif
 
 static uint64_t f32_plain(uint64_t rounds) {
@@ -85,6 +109,8 @@ static const struct {
 #if defined(__x86_64__)
     [CPU_AVX2] = {int8_avx2, f32_avx2},
     [CPU_AVX512] = {int8_avx512, f32_avx512},
+#elif defined(__aarch64__)
+    [CPU_NEON] = {int8_neon, f32_neon},
 #endif
 };
 

@@ -219,6 +219,7 @@ static void test_bits(const char *options) {
         {"scalar", {.tier = "scalar"}},     {"scalar, batches of 5", {.tier = "scalar", .n_batch = 5}},
         {"avx2", {.tier = "avx2"}},         {"avx2, batches of 5", {.tier = "avx2", .n_batch = 5}},
         {"avx512", {.tier = "avx512"}},     {"avx512, batches of 5", {.tier = "avx512", .n_batch = 5}},
+        {"neon", {.tier = "neon"}},         {"neon, batches of 5", {.tier = "neon", .n_batch = 5}},
         {"no mmap", {.no_mmap = true}},
     };
     gguf_error err = {0};

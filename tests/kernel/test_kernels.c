@@ -123,8 +123,8 @@ static void check_matmuls(void) {
     for (int type = 0; type < QUANT_TYPE_COUNT; type++) {
         if (!quant_find((uint32_t)type) || !quant_can_decode((quant_type)type)) continue;
         bool plain = quant_types[type].block == 1;
-        const size_t blocks[] = {1, 3, plain ? 257 : 8};
-        for (size_t b = 0; b < 3; b++) {
+        const size_t blocks[] = {1, 3, plain ? 257 : 8, plain ? 64 : 35}; /* with and without a rest of the lanes */
+        for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
             for (int kind = 0; kind < N_KINDS; kind++) {
                 for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
                     check_matmul((quant_type)type, blocks[b], 2 + (i * 7 + b) % 19, tokens[i], (block_kind)kind);
