@@ -1,5 +1,7 @@
 #include "base/file_map.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -91,6 +93,9 @@ bool file_map_open(file_map *m, const char *path, bool no_mmap, gguf_error *err)
         fail(err, GGUF_ERR_MODEL, "%s: the file is empty: the download has not begun or has failed", path);
     } else if ((uint64_t)st.st_size > SIZE_MAX / 2) {
         fail(err, GGUF_ERR_MEMORY, "%s: %lld bytes do not fit into this machine's address space", path,
+             (long long)st.st_size);
+    } else if (no_mmap && (uint64_t)st.st_size > memory_limit()) {
+        fail(err, GGUF_ERR_MEMORY, "%s: %lld bytes do not fit into this machine's memory: leave out --no-mmap", path,
              (long long)st.st_size);
     } else {
         m->n = (size_t)st.st_size;

@@ -28,6 +28,7 @@ static bool parse_list(const char *name, const char *text, numbers *out, gguf_er
     for (const char *p = text; out->n < MAX_LIST;) {
         char *end;
         long v = strtol(p, &end, 10);
+        if (v == -1) v = 0; /* the default, as elsewhere */
         if (end == p || v < 0 || v > 1 << 24 || (*end && *end != ',')) break;
         out->v[out->n++] = (uint32_t)v;
         if (!*end) return true;

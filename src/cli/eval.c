@@ -1,9 +1,9 @@
 /* gguf-eval: token ids go in, numbers come out: logits of every position, or what an operation made on the way. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/new_file.h"
 #include "cli/input.h"
 #include "model/model.h"
 #include "session/session.h"
@@ -30,16 +30,21 @@ static bool parse_ids(const char *text, buffer *ids, gguf_error *err) {
 /* ---- logits ---------------------------------------------------------------------------------- */
 
 typedef struct {
-    FILE *out; /* or NULL */
+    bool wanted;
+    FILE *to_stdout; /* or NULL: */
+    new_file file;
     uint32_t n_vocab;
-    bool failed;
+    gguf_error why; /* of a write that failed */
 } logits_writer;
 
 static bool write_logits(void *ctx, uint32_t position, const float *logits) {
     logits_writer *w = ctx;
     (void)position;
-    w->failed = w->out && fwrite(logits, sizeof *logits, w->n_vocab, w->out) != w->n_vocab;
-    return !w->failed;
+    size_t n = w->n_vocab;
+    if (!w->wanted) return true;
+    if (!w->to_stdout) return new_file_write(&w->file, logits, n * sizeof *logits, &w->why);
+    return fwrite(logits, sizeof *logits, n, w->to_stdout) == n ||
+           fail(&w->why, GGUF_ERR_RUN, "stdout: cannot write the logits");
 }
 
 /* ---- dump ------------------------------------------------------------------------------------ */
@@ -80,12 +85,15 @@ static bool check_found(const dumper *d, gguf_error *err) {
 
 static bool evaluate(const options *o, gguf_session *s, const int32_t *ids, size_t n, logits_writer *w,
                      gguf_error *err) {
-    dumper d = {.names = &o->dump, .list = o->dump.n == 1 && strcmp(o->dump.items[0], "list") == 0};
+    dumper d = {.names = &o->dump};
+    for (int64_t i = 0; i < o->dump.n; i++) d.list = d.list || strcmp(o->dump.items[i], "list") == 0;
+    if (d.list && (o->dump.n > 1 || w->wanted))
+        return fail(err, GGUF_ERR_USAGE, "--dump list prints names alone: leave out the other --dump and --logits");
     if (o->dump.n) session_set_trace(s, dump, &d);
     if (d.list) n = 1;
     gguf_error why = {0};
     if (gguf_session_score(s, ids, n, write_logits, w, &why)) return check_found(&d, err);
-    if (w->failed) return fail(err, GGUF_ERR_RUN, "%s: cannot write the logits", o->logits_out);
+    if (w->why.code) why = w->why;
     return fail(err, why.code, "%s", why.message);
 }
 
@@ -93,8 +101,8 @@ static bool run(const options *o, gguf_error *err) {
     buffer ids = {0};
     gguf_model *m = NULL;
     gguf_session *s = NULL;
-    logits_writer w = {0};
-    bool ok = false, to_stdout = o->logits_out && strcmp(o->logits_out, "-") == 0;
+    logits_writer w = {.wanted = o->logits_out != NULL, .file = {.fd = -1}};
+    bool ok = false;
     if (!o->ids) return fail(err, GGUF_ERR_USAGE, "no ids were given (--ids 1,2,3)");
     if (!o->logits_out && !o->dump.n)
         return fail(err, GGUF_ERR_USAGE, "nothing to show was asked for (--logits FILE, --dump NAME)");
@@ -106,17 +114,12 @@ static bool run(const options *o, gguf_error *err) {
     s = gguf_session_open(m, &sp, err);
     if (!s) goto done;
     w.n_vocab = gguf_model_get_info(m).n_vocab;
-    if (o->logits_out) {
-        w.out = to_stdout ? stdout : fopen(o->logits_out, "wbe");
-        if (!w.out) {
-            fail(err, GGUF_ERR_RUN, "%s: cannot open for writing", o->logits_out);
-            goto done;
-        }
-    }
+    if (w.wanted && strcmp(o->logits_out, "-") == 0) w.to_stdout = stdout;
+    if (w.wanted && !w.to_stdout && !new_file_open(&w.file, o->logits_out, true, err)) goto done;
     ok = evaluate(o, s, (const int32_t *)(const void *)ids.data, ids.n / sizeof(int32_t), &w, err);
+    if (ok && w.wanted && !w.to_stdout) ok = new_file_commit(&w.file, err);
 done:
-    if (w.out && !to_stdout && fclose(w.out) != 0 && ok)
-        ok = fail(err, GGUF_ERR_RUN, "%s: cannot write the logits", o->logits_out);
+    new_file_close(&w.file);
     gguf_session_close(s);
     gguf_model_close(m);
     buffer_free(&ids);

@@ -7,6 +7,8 @@
 
 #include "gguf.h"
 
+enum { GRACE_SECONDS = 2 };
+
 static volatile sig_atomic_t interrupted, timed_out, polled;
 static char timeout_message[64];
 static size_t timeout_length;
@@ -21,8 +23,11 @@ static void on_interrupt(int sig) {
 
 static void on_alarm(int sig) {
     (void)sig;
-    timed_out = 1;
-    if (polled) return;
+    if (polled &&
+        !timed_out) { /* asked nicely first; the next alarm finds a program that is stuck, in a write perhaps */
+        timed_out = 1;
+        return;
+    }
     ssize_t ignored = write(STDERR_FILENO, timeout_message, timeout_length);
     (void)ignored;
     _exit(GGUF_ERR_STOPPED);
@@ -46,7 +51,8 @@ void interrupt_install(const char *command, double seconds) {
     strcat(timeout_message, ": --timeout ran out\n");
     timeout_length = strlen(timeout_message);
     handle(SIGALRM, on_alarm);
-    struct itimerval timer = {{0, 0}, {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)}};
+    struct itimerval timer = {{GRACE_SECONDS, 0},
+                              {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)}};
     if (timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0) timer.it_value.tv_usec = 1;
     setitimer(ITIMER_REAL, &timer, NULL);
 }

@@ -81,52 +81,89 @@ static bool take_string(reader *r, buffer *out) {
     return accept(r, '"');
 }
 
-/* Skips one value of any kind; nesting is counted, not recursed into. */
-static bool skip_value(reader *r) {
-    size_t depth = 0;
-    do {
-        skip_space(r);
-        if (r->p == r->end) return false;
-        char c = *r->p;
-        if (c == '"') {
-            buffer ignored = {0};
-            bool ok = take_string(r, &ignored);
-            buffer_free(&ignored);
-            if (!ok) return false;
-        } else if (c == '{' || c == '[') {
-            if (++depth > MAX_DEPTH) return false;
-            r->p++;
-        } else if (c == '}' || c == ']') {
-            if (depth == 0) return false;
-            depth--;
-            r->p++;
-        } else if (c == ',' || c == ':') {
-            if (depth == 0) return false;
-            r->p++;
-        } else {
-            size_t n = 0;
-            while (r->p + n < r->end && !strchr(",:{}[]\" \t\r\n", r->p[n])) n++;
-            if (n == 0) return false;
-            r->p += n;
-        }
-    } while (depth > 0);
+static size_t skip_digits(reader *r) {
+    const char *begin = r->p;
+    while (r->p < r->end && *r->p >= '0' && *r->p <= '9') r->p++;
+    return (size_t)(r->p - begin);
+}
+
+/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? */
+static bool skip_number(reader *r) {
+    if (r->p < r->end && *r->p == '-') r->p++;
+    bool zero = r->p < r->end && *r->p == '0';
+    size_t n = skip_digits(r);
+    if (n == 0 || (zero && n > 1)) return false;
+    if (r->p < r->end && *r->p == '.') {
+        r->p++;
+        if (skip_digits(r) == 0) return false;
+    }
+    if (r->p < r->end && (*r->p == 'e' || *r->p == 'E')) {
+        r->p++;
+        if (r->p < r->end && (*r->p == '+' || *r->p == '-')) r->p++;
+        if (skip_digits(r) == 0) return false;
+    }
     return true;
 }
 
-bool json_find_string(const char *text, size_t n, const char *name, buffer *value, size_t *end) {
-    reader r = {text, text + n};
-    bool found = false;
-    if (!accept(&r, '{')) return false;
+static bool skip_word(reader *r) {
+    static const char *const words[] = {"true", "false", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if ((size_t)(r->end - r->p) < n || memcmp(r->p, words[i], n) != 0) continue;
+        r->p += n;
+        return true;
+    }
+    return false;
+}
+
+static bool skip_string(reader *r) {
+    buffer ignored = {0};
+    bool ok = take_string(r, &ignored);
+    buffer_free(&ignored);
+    return ok;
+}
+
+/* Skips one value of any kind; it calls itself at most MAX_DEPTH times. */
+static bool skip_value(reader *r, int depth) {
+    skip_space(r);
+    if (r->p == r->end || depth > MAX_DEPTH) return false;
+    char open = *r->p, close = open == '{' ? '}' : ']';
+    if (open == '"') return skip_string(r);
+    if (open != '{' && open != '[') return skip_word(r) || skip_number(r);
+    r->p++;
+    if (accept(r, close)) return true;
     do {
-        buffer key = {0};
-        bool ok = take_string(&r, &key) && accept(&r, ':');
-        bool wanted = ok && !found && key.n == strlen(name) && memcmp(key.data ? key.data : "", name, key.n) == 0;
-        buffer_free(&key);
-        if (!ok || !(wanted ? take_string(&r, value) : skip_value(&r))) return false;
-        found = found || wanted;
-        *end = (size_t)(r.p - text);
-    } while (accept(&r, ','));
-    if (!accept(&r, '}')) return false;
+        if (open == '{' && !(skip_string(r) && accept(r, ':'))) return false;
+        if (!skip_value(r, depth + 1)) return false;
+    } while (accept(r, ','));
+    return accept(r, close);
+}
+
+json_object json_begin(const char *text, size_t n) { return (json_object){text, text + n, true}; }
+
+json_step json_next(json_object *o, json_member *m) {
+    reader r = {o->p, o->end};
+    if (o->first && !accept(&r, '{')) return JSON_MALFORMED;
+    if (accept(&r, '}')) {
+        skip_space(&r);
+        return r.p == r.end ? JSON_END : JSON_MALFORMED;
+    }
+    if (!o->first && !accept(&r, ',')) return JSON_MALFORMED;
     skip_space(&r);
-    return found && r.p == r.end && !value->failed;
+    m->text = r.p;
+    m->name.n = 0;
+    if (!take_string(&r, &m->name) || !accept(&r, ':')) return JSON_MALFORMED;
+    skip_space(&r);
+    m->value = r.p;
+    if (!skip_value(&r, 0)) return JSON_MALFORMED;
+    m->n_value = (size_t)(r.p - m->value);
+    m->n_text = (size_t)(r.p - m->text);
+    o->p = r.p;
+    o->first = false;
+    return JSON_MEMBER;
+}
+
+bool json_read_string(const char *text, size_t n, buffer *out) {
+    reader r = {text, text + n};
+    return take_string(&r, out) && r.p == r.end && !out->failed;
 }

@@ -1,12 +1,29 @@
-/* As much of reading JSON as the commands need. */
+/* As much of reading JSON as the commands need: the members of an object, and strings. */
 #ifndef CLI_JSON_H
 #define CLI_JSON_H
 
 #include "cli/output.h"
 
-/* Finds the member `name` of the one object that text[0..n) must be, appends its value, a string, to *value without
- * its escapes, and sets *end behind the object's last member. False where the text is not such an object. Lone
- * surrogates become U+FFFD. */
-bool json_find_string(const char *text, size_t n, const char *name, buffer *value, size_t *end);
+typedef struct {
+    const char *p, *end;
+    bool first;
+} json_object;
+
+typedef struct {
+    buffer name;       /* without its escapes; reused from member to member */
+    const char *text;  /* the whole member, "name": value */
+    size_t n_text;
+    const char *value;
+    size_t n_value;
+} json_member;
+
+typedef enum { JSON_END, JSON_MEMBER, JSON_MALFORMED } json_step;
+
+/* Walks the one object that text[0..n) must be. */
+json_object json_begin(const char *text, size_t n);
+json_step json_next(json_object *o, json_member *m);
+
+/* Appends a string's bytes to out; false where text[0..n) is no JSON string. Lone surrogates become U+FFFD. */
+bool json_read_string(const char *text, size_t n, buffer *out);
 
 #endif

@@ -1,4 +1,5 @@
 /* gguf: one program; its first argument or the name it is called by picks the command. */
+#include <signal.h>
 #include <string.h>
 
 #include "cli/options.h"
@@ -61,6 +62,7 @@ static void overview(FILE *out) {
 
 int main(int argc, char **argv) {
     gguf_catch_file_faults();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash      ? slash + 1
                                                                          : argc > 0 ? argv[0]
                                                                                     : "gguf";

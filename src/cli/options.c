@@ -253,13 +253,14 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
         if (!set_value(o, f, name, value, err)) return false;
     }
     if (o->help || o->version) return true;
-    if (bare && o->model && c->bit != CMD_INSPECT)
-        return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many", bare);
-    if (bare) { /* the model may stand without -m */
-        if (c->bit != CMD_INSPECT)
-            return fail(err, GGUF_ERR_USAGE, "\"%s\" is not an option (the model: -m FILE, the prompt: -p TEXT)", bare);
-        o->model = bare;
+    if (bare && (o->model || c->bit != CMD_INSPECT)) {
+        return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many (the model: -m FILE, the prompt: -p TEXT)",
+                    bare);
     }
+    if (bare) o->model = bare; /* what is looked into may stand without -m */
+    if (o->json && o->jsonl)
+        return fail(err, GGUF_ERR_USAGE, "--json and --jsonl are two ways to print the same: choose one");
+    if (o->start && o->format) return fail(err, GGUF_ERR_USAGE, "--start prints one line: leave out -o");
     if (!o->model && !o->ceilings) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
     if (o->gpu_layers > 0)
         return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",

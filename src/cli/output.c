@@ -6,8 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+void print_line(const char *command, const char *line) {
+    fprintf(stderr, "gguf-%s: ", command);
+    for (const char *p = line; *p; p++) fputc((unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p, stderr);
+    fputc('\n', stderr);
+}
+
 int report(const char *command, const gguf_error *err) {
-    fprintf(stderr, "gguf-%s: %s\n", command, err->message);
+    print_line(command, err->message);
     return err->code == GGUF_OK ? GGUF_ERR_RUN : (int)err->code;
 }
 
@@ -15,9 +21,17 @@ void print_warning(void *command, const char *message) {
     fprintf(stderr, "gguf-%s: warning: %s\n", (const char *)command, message);
 }
 
+/* The reason of the first write to stdout that failed: by the end errno speaks of something else. */
+static int stdout_errno;
+
+static void note_failure(FILE *f) {
+    if (f == stdout && ferror(f) && !stdout_errno) stdout_errno = errno;
+}
+
 int finish_stdout(int code) {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-    fprintf(stderr, "gguf: cannot write to stdout: %s\n", strerror(errno));
+    if (fflush(stdout) != 0) note_failure(stdout);
+    if (!ferror(stdout)) return code;
+    fprintf(stderr, "gguf: cannot write to stdout: %s\n", stdout_errno ? strerror(stdout_errno) : "a write failed");
     return code ? code : GGUF_ERR_RUN;
 }
 
@@ -57,6 +71,7 @@ static void write_text(text_stream *s, const char *text, size_t n) {
         fwrite(text, 1, n, s->out);
     }
     fflush(s->out);
+    note_failure(s->out);
 }
 
 void text_write(text_stream *s, const char *text, size_t n) {

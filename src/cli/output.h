@@ -8,6 +8,8 @@
 
 /* Prints "gguf-run: message" on stderr and returns the exit code. */
 int report(const char *command, const gguf_error *err);
+/* Prints "gguf-run: line" on stderr, without control characters. */
+void print_line(const char *command, const char *line);
 /* A gguf_warn_fn; ctx is the command's name. */
 void print_warning(void *command, const char *message);
 /* Flushes stdout; `code`, or GGUF_ERR_RUN with a message where something could not be written. */

@@ -175,7 +175,7 @@ static void print_jsonl(const run *r, int32_t id, size_t to) {
     json_text(r, r->shown, to);
     printf(",\"logprob\":");
     json_number(stdout, (double)logprob, 7);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && top[i].id != GGUF_NO_TOKEN; i++) {
         printf(i == 0 ? ",\"top\":[" : ",");
         printf("{\"id\":%d,\"text\":", top[i].id);
         json_piece(r, top[i].id);
@@ -185,6 +185,15 @@ static void print_jsonl(const run *r, int32_t id, size_t to) {
     }
     printf(n ? "]}\n" : "}\n");
     fflush(stdout);
+}
+
+/* What was held back, as a stop text's beginning or a character's, when nothing follows: a line without a token. */
+static void print_jsonl_rest(run *r) {
+    if (r->shown == r->answer.n) return;
+    printf("{\"id\":null,\"text\":");
+    json_text(r, r->shown, r->answer.n);
+    printf("}\n");
+    r->shown = r->answer.n;
 }
 
 /* Shows the answer up to `to`; id is the token that brought it there. */
@@ -291,7 +300,12 @@ static bool generate(run *r, gguf_error *err) {
         break;
     }
     r->gen_s = now() - begin;
-    if (strcmp(r->stop, "stop") != 0 && !r->o->jsonl) show(r, GGUF_NO_TOKEN, r->answer.n);
+    if (strcmp(r->stop, "stop") == 0) return ok;
+    if (r->o->jsonl) {
+        print_jsonl_rest(r);
+    } else {
+        show(r, GGUF_NO_TOKEN, r->answer.n);
+    }
     return ok;
 }
 
@@ -336,10 +350,12 @@ static bool answer(run *r, const buffer *text, gguf_error *err) {
 
 static void say_what_is_used(const run *r) {
     gguf_model_info info = gguf_model_get_info(r->model);
-    fprintf(stderr, "gguf-run: %s \"%s\", %.2f G parameters, %.1f MiB; context %u of %u, %u threads, seed %llu\n",
-            info.arch, info.name, (double)info.n_params / 1e9, (double)info.n_bytes / 0x1p20,
-            gguf_session_context(r->session), info.n_ctx_train, gguf_session_threads(r->session),
-            (unsigned long long)r->seed);
+    char line[512]; /* the name is the file's: no control characters of it reach a terminal */
+    snprintf(line, sizeof line, "%s \"%s\", %.2f G parameters, %.1f MiB; context %u of %u, %u threads, seed %llu",
+             info.arch, info.name, (double)info.n_params / 1e9, (double)info.n_bytes / 0x1p20,
+             gguf_session_context(r->session), info.n_ctx_train, gguf_session_threads(r->session),
+             (unsigned long long)r->seed);
+    print_line("run", line);
 }
 
 static void close_all(run *r) {
@@ -370,7 +386,7 @@ int run_main(const options *o) {
         code = GGUF_ERR_STOPPED;
     }
     code = finish_stdout(code);
-    bool interrupted = ok && r.stop && strcmp(r.stop, "interrupt") == 0;
+    bool interrupted = ok && interrupt_reason() == STOP_INTERRUPT;
     buffer_free(&text);
     close_all(&r);
     if (interrupted) interrupt_finish();

@@ -57,26 +57,49 @@ static bool tokenize_text(const options *o, const gguf_vocab *v, const buffer *t
 
 /* ---- JSON lines ------------------------------------------------------------------------------ */
 
+static bool is_named(const json_member *m, const char *name) {
+    return m->name.n == strlen(name) && memcmp(m->name.data, name, m->name.n) == 0;
+}
+
+/* Finds the text, and collects the object's other members in *rest, each with ", " behind it; ids that are there
+ * already are left out. */
+static bool read_line(const char *line, size_t n, buffer *text, buffer *rest) {
+    json_object object = json_begin(line, n);
+    json_member m = {0};
+    json_step step;
+    bool found = false;
+    while ((step = json_next(&object, &m)) == JSON_MEMBER) {
+        if (m.name.n == 0) buffer_add(&m.name, "", 1), m.name.n = 0; /* so that data is no NULL */
+        if (is_named(&m, "text")) found = !found && json_read_string(m.value, m.n_value, text);
+        if (is_named(&m, "ids")) continue;
+        buffer_add(rest, m.text, m.n_text);
+        buffer_add(rest, ", ", 2);
+    }
+    buffer_free(&m.name);
+    return step == JSON_END && found && !rest->failed;
+}
+
 static bool tokenize_line(const options *o, const gguf_vocab *v, const char *line, size_t n, size_t number,
                           gguf_error *err) {
-    buffer text = {0};
-    char message[96];
-    size_t end; /* of the object's last member, before its closing brace */
-    if (!json_find_string(line, n, "text", &text, &end)) {
-        snprintf(message, sizeof message, "line %zu is not a JSON object with a \"text\"", number);
-        buffer_free(&text);
-        return set_error(err, GGUF_ERR_USAGE, message);
-    }
+    buffer text = {0}, rest = {0};
     int32_t *ids = NULL;
-    ptrdiff_t count = tokenize(o, v, text.data, text.n, &ids, err);
+    bool ok = read_line(line, n, &text, &rest);
+    if (!ok) {
+        char message[96];
+        snprintf(message, sizeof message, "line %zu is not a JSON object with a \"text\"", number);
+        set_error(err, GGUF_ERR_USAGE, message);
+    }
+    ptrdiff_t count = ok ? tokenize(o, v, text.data, text.n, &ids, err) : -1;
     if (count >= 0) {
-        fwrite(line, 1, end, stdout);
-        printf(", \"ids\": [");
+        putchar('{');
+        fwrite(rest.data, 1, rest.n, stdout);
+        printf("\"ids\": [");
         print_ids(ids, count, ", ");
         printf("]}\n");
     }
     free(ids);
     buffer_free(&text);
+    buffer_free(&rest);
     return count >= 0;
 }
 
@@ -102,9 +125,9 @@ static bool detokenize(const options *o, const gguf_vocab *v, buffer *text, gguf
     if (text->failed) return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the ids");
     char *piece = NULL;
     size_t room = 0;
-    for (const char *p = text->data;;) {
+    for (const char *p = text->data, *last = text->data + text->n - 1;;) {
         p += strspn(p, ", \t\r\n[]");
-        if (!*p) break;
+        if (p == last) break; /* a NUL before the end is no id */
         char *end;
         long id = strtol(p, &end, 10);
         if (end == p || id < 0 || (unsigned long)id >= gguf_vocab_size(v)) {

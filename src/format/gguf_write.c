@@ -1,16 +1,13 @@
 #include "format/gguf_write.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/arena.h"
+#include "base/new_file.h"
 
-enum { VERSION = 3, DEFAULT_ALIGNMENT = 32, MAX_TEMPORARY_NAMES = 1000, MAX_PATH_LENGTH = 4096 };
+enum { VERSION = 3, DEFAULT_ALIGNMENT = 32 };
 
 static const char ALIGNMENT_KEY[] = "general.alignment";
 
@@ -41,8 +38,7 @@ struct gguf_writer {
     buffer header;
     uint64_t alignment;
     /* the file being written */
-    int fd;
-    char *path, *temporary;
+    new_file file;
     uint64_t n_data;  /* bytes of tensor data written, padding included */
     size_t at_tensor; /* the tensor that the next byte belongs to */
 };
@@ -257,59 +253,12 @@ bool gguf_writer_header(gguf_writer *w, const uint8_t **bytes, size_t *n, gguf_e
 
 /* ---- the file ----------------------------------------------------------------------------------- */
 
-static bool fail_io(const gguf_writer *w, const char *what, gguf_error *err) {
-    return fail(err, GGUF_ERR_RUN, "%s: cannot %s: %s", w->path, what, strerror(errno));
-}
-
-static bool write_all(gguf_writer *w, const void *data, size_t n, gguf_error *err) {
-    for (const char *p = data; n > 0;) {
-        ssize_t done = write(w->fd, p, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail_io(w, "write", err);
-        p += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
-/* The path to replace: where it is a link, what the link leads to. */
-static bool resolve_target(gguf_writer *w, const char *path, gguf_error *err) {
-    struct stat st;
-    w->path = strdup(path);
-    if (!w->path) return fail_memory(err, "a file name", strlen(path));
-    if (stat(path, &st) != 0) return errno == ENOENT || fail_io(w, "write", err);
-    if (!S_ISREG(st.st_mode))
-        return fail(err, GGUF_ERR_RUN, "%s: is no regular file, so that no model can take its place", path);
-    char *real = realpath(path, NULL);
-    if (!real) return fail_io(w, "find", err);
-    free(w->path);
-    w->path = real;
-    return true;
-}
-
-/* A new file beside the target, so that the final rename stays in one file system. */
-static bool create_temporary(gguf_writer *w, gguf_error *err) {
-    size_t size = strlen(w->path) + 32;
-    w->temporary = malloc(size);
-    if (!w->temporary) return fail_memory(err, "a file name", size);
-    for (int i = 0; i < MAX_TEMPORARY_NAMES && w->fd < 0; i++) {
-        snprintf(w->temporary, size, "%s.%d-%d.tmp", w->path, (int)getpid() % 100000000, i);
-        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd < 0 && errno != EEXIST) break;
-    }
-    if (w->fd >= 0) return true;
-    fail_io(w, "create a temporary file beside it", err);
-    free(w->temporary); /* perhaps the name of somebody else's file */
-    w->temporary = NULL;
-    return false;
-}
-
 bool gguf_writer_open(gguf_writer *w, const char *path, gguf_error *err) {
     const uint8_t *header;
     size_t n;
-    assert(w->fd < 0);
-    return gguf_writer_header(w, &header, &n, err) && resolve_target(w, path, err) && create_temporary(w, err) &&
-           write_all(w, header, n, err);
+    assert(w->file.fd < 0);
+    return gguf_writer_header(w, &header, &n, err) && new_file_open(&w->file, path, false, err) &&
+           new_file_write(&w->file, header, n, err);
 }
 
 /* Zeros up to the next tensor. */
@@ -317,7 +266,7 @@ static bool write_padding(gguf_writer *w, gguf_error *err) {
     static const uint8_t zeros[4096];
     for (uint64_t gap; (gap = round_up(w->n_data, w->alignment) - w->n_data) > 0;) {
         size_t some = gap < sizeof zeros ? (size_t)gap : sizeof zeros;
-        if (!write_all(w, zeros, some, err)) return false;
+        if (!new_file_write(&w->file, zeros, some, err)) return false;
         w->n_data += some;
     }
     return true;
@@ -326,11 +275,11 @@ static bool write_padding(gguf_writer *w, gguf_error *err) {
 bool gguf_writer_data(gguf_writer *w, const void *data, size_t n, gguf_error *err) {
     for (const uint8_t *p = data; n > 0;) {
         if (w->at_tensor == w->n_tensors)
-            return fail(err, GGUF_ERR_RUN, "%s: more data than the tensors hold", w->path);
+            return fail(err, GGUF_ERR_RUN, "%s: more data than the tensors hold", w->file.path);
         const extent *t = &w->tensors[w->at_tensor];
         uint64_t left = t->offset + t->n_bytes - w->n_data;
         size_t some = n < left ? n : (size_t)left;
-        if (!write_all(w, p, some, err)) return false;
+        if (!new_file_write(&w->file, p, some, err)) return false;
         p += some;
         n -= some;
         w->n_data += some;
@@ -341,30 +290,12 @@ bool gguf_writer_data(gguf_writer *w, const void *data, size_t n, gguf_error *er
     return true;
 }
 
-/* Makes the new name last; where the directory cannot be opened or synced, the file itself is safe all the same. */
-static void sync_directory(const char *path) {
-    char dir[MAX_PATH_LENGTH];
-    const char *slash = strrchr(path, '/');
-    int n = snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    int fd = n < (int)sizeof dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
-}
-
 bool gguf_writer_commit(gguf_writer *w, gguf_error *err) {
     if (w->at_tensor < w->n_tensors) {
-        return fail(err, GGUF_ERR_RUN, "%s: only %zu of %zu tensors were written", w->path, w->at_tensor, w->n_tensors);
+        return fail(err, GGUF_ERR_RUN, "%s: only %zu of %zu tensors were written", w->file.path, w->at_tensor,
+                    w->n_tensors);
     }
-    if (fsync(w->fd) != 0) return fail_io(w, "write", err);
-    int fd = w->fd;
-    w->fd = -1;
-    if (close(fd) != 0) return fail_io(w, "write", err);
-    if (rename(w->temporary, w->path) != 0) return fail_io(w, "give the new file its name", err);
-    free(w->temporary);
-    w->temporary = NULL;
-    sync_directory(w->path);
-    return true;
+    return new_file_commit(&w->file, err);
 }
 
 /* ---- begin and end ------------------------------------------------------------------------------ */
@@ -372,15 +303,14 @@ bool gguf_writer_commit(gguf_writer *w, gguf_error *err) {
 gguf_writer *gguf_writer_new(void) {
     gguf_writer *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->fd = -1;
+    w->file.fd = -1;
     w->alignment = DEFAULT_ALIGNMENT;
     return w;
 }
 
 void gguf_writer_free(gguf_writer *w) {
     if (!w) return;
-    if (w->fd >= 0) close(w->fd);
-    if (w->temporary) unlink(w->temporary);
+    new_file_close(&w->file);
     for (key *k = w->keys; k < w->keys + w->n_keys; k++) {
         free(k->name);
         free(k->value);
@@ -389,7 +319,5 @@ void gguf_writer_free(gguf_writer *w) {
     free(w->tensors);
     free(w->infos.data);
     free(w->header.data);
-    free(w->path);
-    free(w->temporary);
     free(w);
 }

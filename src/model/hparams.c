@@ -120,7 +120,11 @@ static bool fill_defaults(const gguf_file *f, str arch, hparams *h, gguf_error *
         return fail(err, GGUF_ERR_MODEL, "RoPE scaling of type %.*s (%.*s.rope.scaling.type) is not supported",
                     STR_ARG(type), STR_ARG(arch));
     }
-    if (h->rope_factor == 0 && (!old || !kv_float(old, 0, &h->rope_factor))) h->rope_factor = 1;
+    if (h->rope_factor == 0 && old && !kv_float(old, 0, &h->rope_factor)) {
+        return fail(err, GGUF_ERR_MODEL, "%.*s.rope.scale_linear is of type %s; it must be a number", STR_ARG(arch),
+                    kv_type_name(old->type));
+    }
+    if (!old && h->rope_factor == 0) h->rope_factor = 1;
     return true;
 }
 

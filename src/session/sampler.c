@@ -165,7 +165,8 @@ static void apply_min_p(gguf_sampler *s) {
 }
 
 static int32_t draw(gguf_sampler *s) {
-    for (size_t i = 0; i < s->n; i++) s->candidates[i].logit /= s->params.temperature;
+    float top = s->candidates[0].logit; /* taken off first: divided by a tiny temperature it would overflow */
+    for (size_t i = 0; i < s->n; i++) s->candidates[i].logit = (s->candidates[i].logit - top) / s->params.temperature;
     weigh(s);
     double u = (double)(next_random(s->random) >> 11) * 0x1p-53, total = 0;
     for (size_t i = 0; i < s->n; i++) {

@@ -42,13 +42,14 @@ static bool choose_context(gguf_session *s, const gguf_session_params *p, gguf_e
     s->n_ctx = p->n_ctx ? p->n_ctx : h->n_ctx_train;
     session_memory(s->m, s->n_ctx, p->n_batch, p->cache_k, p->cache_v, &cache, &work);
     if (cache <= limit && work <= limit - cache) return true;
-    if (p->n_ctx || work >= limit) {
+    if (p->n_ctx) {
         return fail(
             err, GGUF_ERR_MEMORY,
             "a context of %u positions needs %.1f MiB for its cache and %.1f MiB to work in, but this process can "
             "have %.1f MiB: choose a smaller context (-c) or batch (-ub)",
             s->n_ctx, (double)cache / 0x1p20, (double)work / 0x1p20, (double)limit / 0x1p20);
     }
+    limit -= limit / 4; /* threads, the sampler and the rest of the program want some, too */
     uint32_t low = 0, high = s->n_ctx; /* the largest that fits, by halving */
     while (high - low > 1) {
         uint32_t mid = low + (high - low) / 2;

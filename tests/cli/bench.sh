@@ -28,5 +28,6 @@ check "a process's start" prints "start to first token"
 expect 2 gguf-bench
 expect 2 gguf-bench -m m.gguf -p 8x
 expect 2 gguf-bench -m m.gguf -o yaml
+expect 2 gguf-bench -m m.gguf --start -o json
 expect 3 gguf-bench -m missing.gguf
 finish

@@ -39,4 +39,17 @@ expect 4 gguf-eval -m m.gguf --ids $ids --logits x -c 3
 check "both numbers" says "of its 3 positions"
 [ ! -e /dev/full ] || expect 1 gguf-eval -m m.gguf --ids $ids --logits /dev/full
 expect 1 gguf-eval -m m.gguf --ids 1 --logits no/such/folder/x
+check "with its reason" says "No such file"
+
+# what stands at the name stays until the new file is whole
+echo precious >keep
+expect 2 gguf-eval -m m.gguf --ids 1,99999999 --logits keep
+check "a failed run leaves the old file" test "$(cat keep)" = precious
+cp m.gguf copy.gguf
+expect 0 gguf-eval -m copy.gguf --ids 1 --logits copy.gguf
+check "a model can be overwritten by its own logits" test "$(wc -c <copy.gguf)" -eq 2048
+check "no temporary file is left" test "$(ls | grep -c tmp)" -eq 0
+(ulimit -f 0; gguf-eval -m m.gguf --ids $ids --logits big.f32 >out 2>/dev/null)
+check "a file that may not grow is a failed write" test $? -eq 1
+expect 2 gguf-eval -m m.gguf --ids 1 --dump list --logits x
 finish

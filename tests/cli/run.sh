@@ -63,6 +63,19 @@ expect 0 $run -p "Once upon" -n 12 --profile
 check "--profile changes no text" cmp out first
 check "--profile shows each kind" test "$(grep -cE '^(matrix products|attention|rms norm) ' err)" -eq 3
 
+expect 0 $run -p "Once upon" -n 6 -r "$(tail -c 3 first)Q" --jsonl
+check "what a stop text held back comes at the end" test "$(grep -c '"id":null' out)" -le 1
+jq -j .text <out >jsonl_text 2>err || :
+expect 0 $run -p "Once upon" -n 6
+command -v jq >jq_path && check "--jsonl loses no text" cmp jsonl_text out
+expect 0 $run -p "Once upon" -n 1 --jsonl --logprobs 1000
+check "no more likeliest tokens than there are" test "$(grep -c '"id":-1' out)" -eq 0
+expect 2 $run -p "Once upon" --json --jsonl
+expect 0 $run -p "Once upon" -n 12 --temp 0
+cp out greedy
+expect 0 $run -p "Once upon" -n 12 --temp 1e-40
+check "the coldest temperature is greedy" cmp out greedy
+
 # limits and stops
 expect 0 $run -p "Once upon" -n 0
 check "-n 0 gives nothing" test ! -s out
@@ -122,7 +135,18 @@ limit=400000
 (ulimit -v $limit && gguf-run --version >out 2>&1) || limit=unlimited
 (ulimit -v $limit; gguf-run -m m.gguf -p x -c 1000000000 >out 2>err </dev/null)
 check "a context beyond memory is code 5" test $? -eq 5
+cp err err5
+if [ $limit != unlimited ]; then
+    make-model --preset tiny --ctx 100000000 --type F16 wide.gguf || exit 1
+    (ulimit -v $limit; gguf-run -m wide.gguf -p x -n 1 >out 2>err </dev/null)
+    check "a trained context that cannot fit is lowered" test $? -eq 0
+    check "with a line that says so" says "using"
+fi
+cp err5 err
 check "and the number is named" says "1000000000 positions"
+make-model --preset tiny --set "general.name=string:evil$(printf '\033')[31m" evil.gguf || exit 1
+expect 0 gguf-run -m evil.gguf -p x -n 1 -v
+check "control characters of a name are not shown" test "$(grep -c "$(printf '\033')" err)" -eq 0
 expect 6 $run -p "Once upon" --ignore-eos -c 100000 -n 100000000 --timeout 0.5
 check "--timeout is said" says "timeout"
 check "what was made is printed" test -s out
@@ -136,7 +160,7 @@ check "SIGTERM ends it" test $? -eq 143
 if [ -e /dev/full ]; then
     gguf-run -m m.gguf -p "Once upon" -n 3 >/dev/full 2>err </dev/null
     check "a full disk is code 1" test $? -eq 1
-    check "and is said" says "cannot write"
+    check "and is said, with its reason" says "No space left"
 fi
 (gguf-run -m m.gguf -p "Once upon" --ignore-eos -n 2000 2>err </dev/null; echo $? >code) | head -c 3 >/dev/null
 check "a closed pipe ends it quietly" test "$(cat code)" -eq 141

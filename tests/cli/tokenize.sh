@@ -39,7 +39,10 @@ gguf-tokenize -m bpe.gguf --jsonl --no-bos <lines.jsonl >out 2>err
 check "--jsonl adds ids and keeps the rest" grep -q '"n": \[1, {"a": "}"}\], "ids": \[[0-9, ]*\]}$' out
 check "a line each" test "$(wc -l <out)" -eq 2
 check "no text, no ids" prints '{"text": "", "ids": []}'
-for bad in '{"txt": "a"}' '["text"]' '{"text": 1}' '{"text": "a"' '{"text": "a"} x' '{"text": "\u12"}'; do
+printf '{"ids": [7], "text": "a"}\n' | gguf-tokenize -m bpe.gguf --jsonl --no-bos >out 2>err
+check "ids that were there are replaced" test "$(grep -o ids out | wc -l)" -eq 1
+for bad in '{"txt": "a"}' '["text"]' '{"text": 1}' '{"text": "a"' '{"text": "a"} x' '{"text": "\u12"}' '{"a": nonsense, "text": "a"}' \
+    '{"text": "b", "b": [1}}' '{"text": "a", "n": 01}' '{"text": "a",}'; do
     printf '%s\n' "$bad" | gguf-tokenize -m bpe.gguf --jsonl >out 2>err
     check "$bad is refused" test $? -eq 2
     check "with its line" says "line 1"
@@ -47,6 +50,8 @@ done
 
 expect 2 gguf-tokenize -m spm.gguf --detokenize -p "1 2 three"
 expect 2 gguf-tokenize -m spm.gguf --detokenize -p "99999999"
+printf '300\000 301' | gguf-tokenize -m spm.gguf --detokenize >out 2>err
+check "a NUL among the ids cuts nothing silently" test $? -eq 2
 make-model --arch llama --preset tiny --type F16 --vocab-kind none bare.gguf || exit 1
 expect 3 gguf-tokenize -m bare.gguf -p x
 check "a file without tokenizer is called so" says "no tokenizer"
