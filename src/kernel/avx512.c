@@ -13,7 +13,8 @@
 
 #include "kernel/generic.h"
 
-enum { ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024 };
+/* LEAD: how far ahead in a row its bytes are asked for. */
+enum { LEAD = 288, ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024 };
 
 /* ---- sums of sixteen vectors ----------------------------------------------------------------- */
 
@@ -233,6 +234,13 @@ INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *
     for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
 }
 
+/* From block b of a row to the block to ask for now: some blocks on, or past the row's end as far into the same row of
+ * the next sixteen, which is `ahead` behind it. */
+INLINE size_t lead_of(size_t b, size_t n_blocks, size_t bytes, size_t ahead) {
+    size_t n = (LEAD + bytes - 1) / bytes;
+    return n * bytes + (b + n < n_blocks ? 0 : ahead);
+}
+
 /* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
 INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, size_t ahead, float *y,
                      size_t y_stride, load_fn *load, size_t bytes, size_t d_at, weight_order order, bool has_min,
@@ -244,10 +252,11 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
     point_at_rows(w, row, n, at);
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
+        size_t lead = lead_of(b, n_blocks, bytes, ahead);
         for (size_t t = 0; t < n_tok; t++) order_activations(a->q + (b * n_tok + t) * 256, order, act[t]);
         for (size_t r = 0; r < ROWS; r++) {
             const uint8_t *p = at[r] + b * bytes;
-            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(p + ahead + line, _MM_HINT_T0);
+            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(p + lead + line, _MM_HINT_T0);
             row_block block;
             __m512i spread[4];
             load(p, &block);
@@ -312,6 +321,7 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
         bool two = b + 1 < n_blocks;
+        size_t lead = lead_of(b, n_blocks, bytes, ahead);
         __m512i act[MAX_STEP];
         for (size_t t = 0; t < n_tok; t++) {
             __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
@@ -321,7 +331,7 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
         }
         for (size_t r = 0; r < ROWS; r++) {
             const uint8_t *p = at_row[r] + b * bytes, *next = two ? p + bytes : p;
-            _mm_prefetch(p + ahead, _MM_HINT_T0);
+            _mm_prefetch(p + lead, _MM_HINT_T0);
             __m512i q = _mm512_inserti64x4(_mm512_castsi256_si512(load(p)), load(next), 1);
             for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
         }
@@ -748,7 +758,7 @@ INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_
                 size_t y_stride, const shape s) {
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n = row_end - row < ROWS ? row_end - row : ROWS;
-        size_t ahead = row + 2 * ROWS <= w->n_out ? ROWS * w->row_bytes : 0; /* what follows */
+        size_t ahead = row + 2 * ROWS <= w->n_out ? (ROWS - 1) * w->row_bytes : 0; /* to what follows */
         if (s.block == 256) {
             step_256(w, a, n_tok, row, n, ahead, y, y_stride, s.load, s.bytes, s.d_at, s.order, s.has_min, s.offset);
         } else {
