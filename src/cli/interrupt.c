@@ -23,8 +23,7 @@ static void on_interrupt(int sig) {
 
 static void on_alarm(int sig) {
     (void)sig;
-    if (polled &&
-        !timed_out) { /* asked nicely first; the next alarm finds a program that is stuck, in a write perhaps */
+    if (polled && !timed_out) { /* ask first; the next alarm finds a program that is stuck, in a write perhaps */
         timed_out = 1;
         return;
     }

@@ -42,10 +42,10 @@ INLINE void sum_row_halves(const __m512i v[ROWS], __m512i *low, __m512i *high) {
     *high = _mm512_shuffle_i32x4(a, b, 0xDD);
 }
 
+INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
+
 /* Rows past the end are computed and not stored. */
-INLINE void store_rows(float *y, __m512 v, size_t n) {
-    _mm512_mask_storeu_ps(y, n >= ROWS ? 0xFFFF : (__mmask16)((1u << n) - 1), v);
-}
+INLINE void store_rows(float *y, __m512 v, size_t n) { _mm512_mask_storeu_ps(y, first_lanes(n), v); }
 
 INLINE uint16_t half_bits(const uint8_t *p) {
     uint16_t h;
@@ -522,7 +522,7 @@ INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row
     panel p;
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
-        __mmask16 rows = (__mmask16)(0xFFFFu >> (ROWS - n_rows));
+        __mmask16 rows = first_lanes(n_rows);
         const uint8_t *at[ROWS];
         point_at_rows(w, row, n_rows, at);
         for (size_t first = 0; first < n_blocks; first += per_panel) {
@@ -574,7 +574,7 @@ INLINE void plain_tile(const matrix *w, const float *x, size_t n_tok, size_t n_r
         for (size_t r = 0; r < n_rows; r++) acc[t][r] = _mm512_setzero_ps();
     }
     for (size_t k = 0; k < w->n_in; k += LANES) {
-        __mmask16 mask = w->n_in - k >= LANES ? 0xFFFF : (__mmask16)((1u << (w->n_in - k)) - 1);
+        __mmask16 mask = first_lanes(w->n_in - k);
         __m512 v[PLAIN_ROWS];
         for (size_t r = 0; r < n_rows; r++) {
             const uint8_t *p = w->data + (row + r) * w->row_bytes + k * bytes;
@@ -649,8 +649,6 @@ INLINE __m512 exp_lanes(__m512 x) {
     __m512i second = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(k, half), bias), 23);
     return _mm512_mul_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(first)), _mm512_castsi512_ps(second));
 }
-
-INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
 /* Values [at, at + 16) of a row of the cache, at a multiple of 16, masked at the row's end. */
 typedef __m512 load_cache_fn(const uint8_t *row, size_t at, __mmask16 mask);
