@@ -1,440 +1,344 @@
 /*
- * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Two shapes of product, both from the file's own layout, sixteen rows at once:
+ * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Products of quantized matrices have one shape, for one token and for many: the
+ * blocks of sixteen rows are taken from the file's own layout, transposed while still packed, and unpacked into a panel
+ * [K / 4][16 rows][4] that stays in L1. Lanes are rows from there on, so that no sum crosses lanes and the float chain
+ * of each row has a lane of its own; a tile of up to twelve tokens keeps its sums in registers.
  *
- *  - A step of a token or a few: a row's block is unpacked into four registers and meets the block of every token; the
- *    sixteen integer sums of a block are reduced together, so that the float chain of each row has a lane of its own.
- *  - More tokens: the rows' blocks are unpacked and transposed into a panel of bytes [K / 4][16 rows][4], which stays
- * in L1 while all tokens pass; lanes are rows from the start, and a tile of tokens keeps its sums in registers.
- *
- * Weights are unsigned bytes w + offset, as vpdpbusd and vpmaddubsw want them; the offset comes off again through the
- * sums of activations, exactly as minimums do.
+ * Weights are unsigned bytes w + offset, as vpdpbusd wants them; the offset comes off again through the sums of
+ * activations, exactly as minimums do.
  */
 #include <immintrin.h>
 
 #include "kernel/generic.h"
 
-/* LEAD: how far ahead in a row its bytes are asked for. */
-enum { LEAD = 288, ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024 };
-
-/* ---- sums of sixteen vectors ----------------------------------------------------------------- */
-
-/* Adds v[4 i .. 4 i + 3] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
-INLINE __m512i sum_four(const __m512i *v) {
-    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
-INLINE __m512i add_lanes(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
-}
-
-/* Lane i of the result is the sum of all lanes of v[i]. */
-INLINE __m512i sum_rows(const __m512i v[ROWS]) {
-    return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
-}
-
-/* The same for the lower and the upper eight lanes apart. */
-INLINE void sum_row_halves(const __m512i v[ROWS], __m512i *low, __m512i *high) {
-    __m512i a = add_lanes(sum_four(v), sum_four(v + 4)), b = add_lanes(sum_four(v + 8), sum_four(v + 12));
-    *low = _mm512_shuffle_i32x4(a, b, 0x88);
-    *high = _mm512_shuffle_i32x4(a, b, 0xDD);
-}
+/* PANEL: inputs that a panel holds. */
+enum { ROWS = 16, TILE = 12, PANEL = 1024 };
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
-/* Rows past the end are computed and not stored. */
-INLINE void store_rows(float *y, __m512 v, size_t n) { _mm512_mask_storeu_ps(y, first_lanes(n), v); }
+/* ---- sixteen rows ---------------------------------------------------------------------------- */
 
-INLINE uint16_t half_bits(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-/* Sixteen halves, each `offset` bytes behind one of the rows. Words are inserted one by one: stored first and loaded
- * together, they would have to leave the store buffer. */
-INLINE __m512 halves(const uint8_t *const rows[ROWS], size_t offset) {
-    __m128i v[2];
-    for (int i = 0; i < 2; i++) {
-        const uint8_t *const *at = rows + 8 * i;
-        v[i] = _mm_cvtsi32_si128(half_bits(at[0] + offset));
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[1] + offset), 1);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[2] + offset), 2);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[3] + offset), 3);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[4] + offset), 4);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[5] + offset), 5);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[6] + offset), 6);
-        v[i] = _mm_insert_epi16(v[i], half_bits(at[7] + offset), 7);
-    }
-    return _mm512_cvtph_ps(_mm256_set_m128i(v[1], v[0]));
-}
-
-INLINE uint32_t word(const uint8_t *p) {
-    uint32_t u;
-    memcpy(&u, p, sizeof u);
-    return u;
-}
-
-/* ---- a few tokens: super-blocks of 256 ------------------------------------------------------- */
-
-/* One row's super-block in registers. Weights stand in the order that unpacking gives, and the activations are put into
- * the same order. */
+/* Where sixteen rows begin. Those past the matrix's end repeat the first and are not stored. */
 typedef struct {
-    __m512i q[4];   /* 64 weights each, unsigned */
-    __m256i scale;  /* int16 [16], one for each 16 weights */
-    __m256i factor; /* int16 [16]: what the sums of 16 activations are multiplied by: minimums, or scales */
-} row_block;
+    const uint8_t *at[ROWS];
+} row_group;
 
-typedef enum { ORDER_NATURAL, ORDER_PAIRS, ORDER_HALVES } weight_order;
-
-/* Pairs: 0-31 with 64-95, 32-63 with 96-127, ... Halves: 0-31 with 128-159, 32-63 with 160-191, ... */
-INLINE void order_activations(const int8_t *a, weight_order order, __m512i out[4]) {
-    __m512i v[4];
-    for (int i = 0; i < 4; i++) v[i] = _mm512_loadu_si512(a + 64 * i);
-    int second = order == ORDER_HALVES ? 2 : 1;
-    for (int i = 0; i < 4; i++) {
-        int first = order == ORDER_HALVES ? i / 2 : i & 2;
-        out[i] = order == ORDER_NATURAL ? v[i]
-                 : i & 1                ? _mm512_shuffle_i64x2(v[first], v[first + second], 0xEE)
-                                        : _mm512_shuffle_i64x2(v[first], v[first + second], 0x44);
-    }
+INLINE row_group rows_from(const matrix *w, size_t row, size_t n) {
+    row_group g;
+    for (size_t r = 0; r < ROWS; r++) g.at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
+    return g;
 }
 
-/* Words `a b c d` of sixteen, each for eight lanes. */
-#define LANES_OF(a, b, c, d)                                                                                           \
-    _mm512_set_epi16(d, d, d, d, d, d, d, d, c, c, c, c, c, c, c, c, b, b, b, b, b, b, b, b, a, a, a, a, a, a, a, a)
+INLINE __m128i load_16(const uint8_t *p) { return _mm_loadu_si128((const void *)p); }
 
-/* The scales of the pairs of weights in each of four registers. */
-INLINE void spread_scales(__m256i scales, weight_order order, __m512i out[4]) {
-    __m512i s = _mm512_castsi256_si512(scales);
-    if (order == ORDER_NATURAL) {
-        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 2, 3), s);
-        out[1] = _mm512_permutexvar_epi16(LANES_OF(4, 5, 6, 7), s);
-        out[2] = _mm512_permutexvar_epi16(LANES_OF(8, 9, 10, 11), s);
-        out[3] = _mm512_permutexvar_epi16(LANES_OF(12, 13, 14, 15), s);
-    } else if (order == ORDER_PAIRS) {
-        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 4, 5), s);
-        out[1] = _mm512_permutexvar_epi16(LANES_OF(2, 3, 6, 7), s);
-        out[2] = _mm512_permutexvar_epi16(LANES_OF(8, 9, 12, 13), s);
-        out[3] = _mm512_permutexvar_epi16(LANES_OF(10, 11, 14, 15), s);
-    } else {
-        out[0] = _mm512_permutexvar_epi16(LANES_OF(0, 1, 8, 9), s);
-        out[1] = _mm512_permutexvar_epi16(LANES_OF(2, 3, 10, 11), s);
-        out[2] = _mm512_permutexvar_epi16(LANES_OF(4, 5, 12, 13), s);
-        out[3] = _mm512_permutexvar_epi16(LANES_OF(6, 7, 14, 15), s);
+/* Sixteen bytes of every row, transposed: lane r of out[i] is the i-th word of four bytes of row r. */
+INLINE void take_16(const row_group *g, size_t offset, __m512i out[4]) {
+    __m512i v[4]; /* 128-bit lane l of v[j] is row 4 l + j */
+    for (int j = 0; j < 4; j++) {
+        v[j] = _mm512_castsi128_si512(load_16(g->at[j] + offset));
+        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[4 + j] + offset), 1);
+        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[8 + j] + offset), 2);
+        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[12 + j] + offset), 3);
     }
+    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(a, c);
+    out[1] = _mm512_unpackhi_epi64(a, c);
+    out[2] = _mm512_unpacklo_epi64(b, d);
+    out[3] = _mm512_unpackhi_epi64(b, d);
 }
+
+/* The halves in the lower and the upper words of every lane. */
+INLINE __m512 low_halves(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+INLINE __m512 high_halves(__m512i v) { return low_halves(_mm512_srli_epi32(v, 16)); }
+
+/* ---- the panel ------------------------------------------------------------------------------- */
+
+/* PANEL inputs of ROWS rows: lane r of every vector belongs to row r. */
+typedef struct {
+    __m512i q[PANEL / 4];      /* four weights, unsigned */
+    __m512i scale[PANEL / 16]; /* of the weights under one scale: int32, or float32 for SUMS_FLOAT */
+    __m512i pairs[PANEL / 32]; /* two int16, for the sums of 16 and 16 activations: minimums, or -offset x scale */
+    __m512 d[PANEL / 32], dmin[PANEL / 32];
+} panel;
+
+/* Writes block `at` of the panel from the block that begins `offset` bytes into the rows. */
+typedef void fill_fn(panel *p, size_t at, const row_group *g, size_t offset);
 
 INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
 INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
 
-/* Eight bytes as sixteen words, each twice: what 32 weights share, for each 16 of them. */
-INLINE __m256i each_twice(uint64_t bytes) {
-    const __m128i twice = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    return _mm256_cvtepu8_epi16(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), twice));
+/* w | (v & mask), byte by byte */
+INLINE __m512i or_bits(__m512i w, __m512i v, char mask) {
+    return _mm512_ternarylogic_epi32(w, v, _mm512_set1_epi8(mask), 0xF8);
 }
 
-/* The six-bit scales and minimums of Q4_K and Q5_K, four at a time in the bytes of a word. */
-INLINE void unpack_six_bits(const uint8_t *s, row_block *out) {
-    const uint32_t six = 0x3F3F3F3F, four = 0x0F0F0F0F, two = 0x03030303;
-    uint32_t a = word(s), b = word(s + 4), c = word(s + 8);
-    uint64_t scales = (a & six) | (uint64_t)((c & four) | (a >> 6 & two) << 4) << 32;
-    uint64_t mins = (b & six) | (uint64_t)((c >> 4 & four) | (b >> 6 & two) << 4) << 32;
-    out->scale = each_twice(scales);
-    out->factor = each_twice(mins);
+/* Bytes shifted to the left by n, to the right where n is negative; what crosses into a neighbour is masked later. */
+INLINE __m512i shift(__m512i v, int n) {
+    return n < 0 ? _mm512_srli_epi16(v, (unsigned)-n) : _mm512_slli_epi16(v, (unsigned)n);
 }
 
-INLINE void load_q4_k(const uint8_t *p, row_block *out) {
-    unpack_six_bits(p + 4, out);
-    for (int i = 0; i < 2; i++) {
-        __m512i v = _mm512_loadu_si512(p + 16 + 64 * i);
-        out->q[2 * i] = low_nibbles(v);
-        out->q[2 * i + 1] = high_nibbles(v);
+/* Every word of four bytes made anew: byte i of it is byte `bytes` >> 8 i of the old one, or 0 where that is 0x80. */
+INLINE __m512i pick(__m512i v, uint32_t bytes) {
+    const uint32_t next = 0x04040404;
+    return _mm512_shuffle_epi8(v, _mm512_set4_epi32((int)(bytes + 3 * next), (int)(bytes + 2 * next),
+                                                    (int)(bytes + next), (int)bytes));
+}
+
+/* Byte i as an int32; bytes i and j as two int16; the same for signed bytes, the pair times 256. */
+INLINE __m512i byte_of(__m512i v, uint32_t i) { return pick(v, 0x80808000 | i); }
+INLINE __m512i pair_of(__m512i v, uint32_t i, uint32_t j) { return pick(v, 0x80008000 | j << 16 | i); }
+INLINE __m512i signed_byte_of(__m512i v, uint32_t i) { return _mm512_srai_epi32(pick(v, i << 24 | 0x808080), 24); }
+INLINE __m512i high_pair_of(__m512i v, uint32_t i, uint32_t j) { return pick(v, j << 24 | i << 8 | 0x800080); }
+
+/* The head of Q4_K and Q5_K: d, dmin, eight scales and eight minimums of six bits. */
+INLINE void fill_six_bits(panel *p, size_t at, const row_group *g, size_t offset, bool float_sums) {
+    const __m512i six = _mm512_set1_epi8(0x3F);
+    __m512i head[4], scales[2], mins[2];
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    p->dmin[at] = high_halves(head[0]);
+    scales[0] = _mm512_and_si512(head[1], six);
+    mins[0] = _mm512_and_si512(head[2], six);
+    scales[1] = or_bits(low_nibbles(head[3]), shift(head[1], -2), 0x30);
+    mins[1] = or_bits(high_nibbles(head[3]), shift(head[2], -2), 0x30);
+    for (uint32_t s = 0; s < 8; s++) {
+        __m512i scale = byte_of(scales[s / 4], s % 4);
+        p->scale[at * 16 + s] = float_sums ? _mm512_castps_si512(_mm512_cvtepi32_ps(scale)) : scale;
+        p->pairs[at * 8 + s] = pair_of(mins[s / 4], s % 4, s % 4);
     }
 }
 
-/* Adds `value` to the weights whose bit is set: bit `low` of the 32 bytes for the lower half, `high` for the upper. */
-INLINE __m512i add_where(__m512i q, __m512i bits, int low, int high, char value) {
-    __m512i which = _mm512_inserti64x4(_mm512_set1_epi8((char)(1 << low)), _mm256_set1_epi8((char)(1 << high)), 1);
-    return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(bits, which), q, _mm512_set1_epi8(value));
-}
-
-INLINE __m512i twice(const uint8_t *p) { return _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)p)); }
-
-INLINE void load_q5_k(const uint8_t *p, row_block *out) {
-    unpack_six_bits(p + 4, out);
-    __m512i bits = twice(p + 16);
-    for (int i = 0; i < 2; i++) {
-        __m512i v = _mm512_loadu_si512(p + 48 + 64 * i);
-        out->q[2 * i] = add_where(low_nibbles(v), bits, 4 * i, 4 * i + 2, 16);
-        out->q[2 * i + 1] = add_where(high_nibbles(v), bits, 4 * i + 1, 4 * i + 3, 16);
+INLINE void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    fill_six_bits(p, at, g, offset, true);
+    for (size_t i = 0; i < 8; i++) { /* 32 bytes hold 64 weights, the lower nibbles first */
+        __m512i v[4], *q = p->q + at * 64 + i / 2 * 16 + i % 2 * 4;
+        take_16(g, offset + 16 + 16 * i, v);
+        for (size_t j = 0; j < 4; j++) {
+            q[j] = low_nibbles(v[j]);
+            q[8 + j] = high_nibbles(v[j]);
+        }
     }
 }
 
-INLINE void load_q6_k(const uint8_t *p, row_block *out) {
-    const __m512i top = _mm512_set1_epi8(0x30);
-    const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
-    const __m512i right = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
-    out->factor = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(p + 192)));
-    out->scale = out->factor;
-    for (int i = 0; i < 2; i++) {
-        __m512i v = _mm512_loadu_si512(p + 64 * i), h = twice(p + 128 + 32 * i);
-        out->q[2 * i] = _mm512_or_si512(low_nibbles(v), _mm512_and_si512(_mm512_sllv_epi16(h, left), top));
-        out->q[2 * i + 1] = _mm512_or_si512(high_nibbles(v), _mm512_and_si512(_mm512_srlv_epi16(h, right), top));
-    }
-}
-
-INLINE void load_two_bits(const uint8_t *p, row_block *out) {
-    __m512i v = _mm512_loadu_si512(p), three = _mm512_set1_epi8(3);
-    out->q[0] = _mm512_and_si512(v, three);
-    out->q[1] = _mm512_and_si512(_mm512_srli_epi16(v, 2), three);
-    out->q[2] = _mm512_and_si512(_mm512_srli_epi16(v, 4), three);
-    out->q[3] = _mm512_and_si512(_mm512_srli_epi16(v, 6), three);
-}
-
-INLINE void load_q2_k(const uint8_t *p, row_block *out) {
-    __m128i v = _mm_loadu_si128((const void *)p), four = _mm_set1_epi8(15);
-    out->scale = _mm256_cvtepu8_epi16(_mm_and_si128(v, four));
-    out->factor = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(v, 4), four));
-    load_two_bits(p + 16, out);
-}
-
-INLINE void load_q3_k(const uint8_t *p, row_block *out) {
-    const uint32_t four = 0x0F0F0F0F, two = 0x03030303;
-    uint32_t a = word(p + 96), b = word(p + 100), c = word(p + 104);
-    __m128i s =
-        _mm_set_epi32((int)((b >> 4 & four) | (c >> 6 & two) << 4), (int)((a >> 4 & four) | (c >> 4 & two) << 4),
-                      (int)((b & four) | (c >> 2 & two) << 4), (int)((a & four) | (c & two) << 4));
-    out->factor = _mm256_cvtepi8_epi16(_mm_sub_epi8(s, _mm_set1_epi8(32)));
-    out->scale = out->factor;
-    load_two_bits(p + 32, out);
-    __m512i bits = twice(p);
-    for (int i = 0; i < 4; i++) out->q[i] = add_where(out->q[i], bits, i, 4 + i, 4);
-}
-
-/* The integer sums of one row's block with one token's, spread over lanes; *minimum likewise. */
-INLINE __m512i block_product(const row_block *w, const __m512i scale[4], const __m512i a[4], __m256i sums, bool has_min,
-                             int log_offset, __m512i *minimum) {
-    __m512i other = _mm512_zextsi256_si512(_mm256_madd_epi16(w->factor, sums)), p = _mm512_setzero_si512();
-    if (has_min) {
-        *minimum = other;
-    } else {
-        p = _mm512_sub_epi32(p, _mm512_slli_epi32(other, (unsigned)log_offset));
-    }
-    for (int i = 0; i < 4; i++) p = _mm512_dpwssd_epi32(p, _mm512_maddubs_epi16(w->q[i], a[i]), scale[i]);
-    return p;
-}
-
-typedef void load_fn(const uint8_t *p, row_block *out);
-
-/* Where sixteen rows begin, of which n exist: the others repeat the first and are not stored. */
-INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *at[ROWS]) {
-    for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
-}
-
-/* From block b of a row to the block to ask for now: some blocks on, or past the row's end as far into the same row of
- * the next sixteen, which is `ahead` behind it. */
-INLINE size_t lead_of(size_t b, size_t n_blocks, size_t bytes, size_t ahead) {
-    size_t n = (LEAD + bytes - 1) / bytes;
-    return n * bytes + (b + n < n_blocks ? 0 : ahead);
-}
-
-/* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
-INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, size_t ahead, float *y,
-                     size_t y_stride, load_fn *load, size_t bytes, size_t d_at, weight_order order, bool has_min,
-                     int log_offset) {
-    __m512 acc[MAX_STEP];
-    __m512i product[MAX_STEP][ROWS], minimum[MAX_STEP][ROWS], act[MAX_STEP][4];
-    size_t n_blocks = w->n_in / 256;
-    const uint8_t *at[ROWS];
-    point_at_rows(w, row, n, at);
-    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b++) {
-        size_t lead = lead_of(b, n_blocks, bytes, ahead);
-        for (size_t t = 0; t < n_tok; t++) order_activations(a->q + (b * n_tok + t) * 256, order, act[t]);
-        for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *p = at[r] + b * bytes;
-            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(p + lead + line, _MM_HINT_T0);
-            row_block block;
-            __m512i spread[4];
-            load(p, &block);
-            spread_scales(block.scale, order, spread);
-            for (size_t t = 0; t < n_tok; t++) {
-                __m256i sums = _mm256_loadu_si256((const void *)(a->sum + (b * n_tok + t) * 16));
-                product[t][r] = block_product(&block, spread, act[t], sums, has_min, log_offset, &minimum[t][r]);
+INLINE void fill_q5_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    fill_six_bits(p, at, g, offset, false);
+    for (size_t half = 0; half < 2; half++) {
+        __m512i fifth[4];
+        take_16(g, offset + 16 + 16 * half, fifth); /* bit i of a byte is the fifth of weight 32 i on */
+        for (int i = 0; i < 4; i++) {
+            __m512i v[4], *q = p->q + at * 64 + (size_t)i * 16 + half * 4;
+            take_16(g, offset + 48 + 32 * (size_t)i + 16 * half, v);
+            for (size_t j = 0; j < 4; j++) {
+                q[j] = or_bits(low_nibbles(v[j]), shift(fifth[j], 4 - 2 * i), 0x10);
+                q[8 + j] = or_bits(high_nibbles(v[j]), shift(fifth[j], 3 - 2 * i), 0x10);
             }
         }
-        __m512 d = halves(at, b * bytes + d_at), dmin = d;
-        if (has_min) dmin = halves(at, b * bytes + d_at + 2); /* else it may lie behind the last block */
-        for (size_t t = 0; t < n_tok; t++) {
-            __m512 s = _mm512_set1_ps(a->scale[b * n_tok + t]);
-            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), _mm512_mul_ps(d, s), acc[t]);
-            if (!has_min) continue;
-            acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(sum_rows(minimum[t])), _mm512_mul_ps(dmin, s), acc[t]);
+    }
+}
+
+INLINE void fill_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i scales[4], last[4];
+    take_16(g, offset + 192, scales);
+    take_16(g, offset + 194, last);
+    p->d[at] = high_halves(last[3]);
+    for (uint32_t s = 0; s < 16; s++) p->scale[at * 16 + s] = signed_byte_of(scales[s / 4], s % 4);
+    for (uint32_t s = 0; s < 8; s++) { /* -32 x scale */
+        __m512i pair = _mm512_srai_epi16(high_pair_of(scales[s / 2], s % 2 * 2, s % 2 * 2 + 1), 3);
+        p->pairs[at * 8 + s] = _mm512_sub_epi16(_mm512_setzero_si512(), pair);
+    }
+    for (size_t i = 0; i < 4; i++) { /* 16 bytes of two bits go with 32 of nibbles: 64 of 128 weights */
+        __m512i a[4], b[4], top[4], *q = p->q + at * 64 + i / 2 * 32 + i % 2 * 4;
+        take_16(g, offset + 64 * (i / 2) + 16 * (i % 2), a);
+        take_16(g, offset + 64 * (i / 2) + 16 * (i % 2) + 32, b);
+        take_16(g, offset + 128 + 16 * i, top);
+        for (size_t j = 0; j < 4; j++) {
+            q[j] = or_bits(low_nibbles(a[j]), shift(top[j], 4), 0x30);
+            q[8 + j] = or_bits(low_nibbles(b[j]), shift(top[j], 2), 0x30);
+            q[16 + j] = or_bits(high_nibbles(a[j]), top[j], 0x30);
+            q[24 + j] = or_bits(high_nibbles(b[j]), shift(top[j], -2), 0x30);
         }
     }
-    for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
 }
 
-/* ---- a few tokens: blocks of 32 -------------------------------------------------------------- */
-
-typedef __m256i load_32_fn(const uint8_t *p); /* 32 unsigned weights */
-
-INLINE __m256i nibbles_32(const uint8_t *p) {
-    __m128i v = _mm_loadu_si128((const void *)p);
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), _mm256_set1_epi8(15));
-}
-
-INLINE __m256i add_fifth_bits_32(__m256i q, uint32_t bits) {
-    return _mm256_mask_add_epi8(q, bits, q, _mm256_set1_epi8(16));
-}
-
-INLINE __m256i load_q4_0(const uint8_t *p) { return nibbles_32(p + 2); }
-INLINE __m256i load_q4_1(const uint8_t *p) { return nibbles_32(p + 4); }
-INLINE __m256i load_q5_0(const uint8_t *p) { return add_fifth_bits_32(nibbles_32(p + 6), word(p + 2)); }
-INLINE __m256i load_q5_1(const uint8_t *p) { return add_fifth_bits_32(nibbles_32(p + 8), word(p + 4)); }
-
-INLINE __m256i load_q8_0(const uint8_t *p) {
-    return _mm256_xor_si256(_mm256_loadu_si256((const void *)(p + 2)), _mm256_set1_epi8((char)0x80));
-}
-
-INLINE int sum_32(const activations *a, size_t at) { return a->sum[2 * at] + a->sum[2 * at + 1]; }
-
-/* acc + I d s (- M dmin s), where every row of a block of 32 shares the token's sum. */
-INLINE __m512 chain_32(__m512 acc, __m512i dot, __m512 d, __m512 m, float scale, int sum, bool has_min, int offset) {
-    __m512 s = _mm512_set1_ps(scale);
-    if (!has_min) dot = _mm512_sub_epi32(dot, _mm512_set1_epi32(offset * sum));
-    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d, s), acc);
-    /* the file's m is the negated minimum */
-    return has_min ? _mm512_fmadd_ps(_mm512_set1_ps((float)sum), _mm512_mul_ps(m, s), acc) : acc;
-}
-
-INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, size_t ahead, float *y,
-                    size_t y_stride, load_32_fn *load, size_t bytes, bool has_min, int offset) {
-    __m512 acc[MAX_STEP];
-    __m512i dot[MAX_STEP][ROWS];
-    size_t n_blocks = w->n_in / 32;
-    const uint8_t *at_row[ROWS];
-    point_at_rows(w, row, n, at_row);
-    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
-        bool two = b + 1 < n_blocks;
-        size_t lead = lead_of(b, n_blocks, bytes, ahead);
-        __m512i act[MAX_STEP];
-        for (size_t t = 0; t < n_tok; t++) {
-            __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
-                    high = _mm256_setzero_si256();
-            if (two) high = _mm256_loadu_si256((const void *)(a->q + ((b + 1) * n_tok + t) * 32));
-            act[t] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-        }
-        for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *p = at_row[r] + b * bytes, *next = two ? p + bytes : p;
-            _mm_prefetch(p + lead, _MM_HINT_T0);
-            __m512i q = _mm512_inserti64x4(_mm512_castsi256_si512(load(p)), load(next), 1);
-            for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
-        }
-        size_t second = two ? (b + 1) * bytes : b * bytes;
-        __m512 d[2] = {halves(at_row, b * bytes), halves(at_row, second)};
-        __m512 m[2] = {halves(at_row, b * bytes + 2), halves(at_row, second + 2)}; /* used where has_min */
-        for (size_t t = 0; t < n_tok; t++) {
-            __m512i low, high;
-            size_t at = b * n_tok + t;
-            sum_row_halves(dot[t], &low, &high);
-            acc[t] = chain_32(acc[t], low, d[0], m[0], a->scale[at], sum_32(a, at), has_min, offset);
-            at += n_tok;
-            if (two) acc[t] = chain_32(acc[t], high, d[1], m[1], a->scale[at], sum_32(a, at), has_min, offset);
-        }
-    }
-    for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
-}
-
-/* ---- many tokens ----------------------------------------------------------------------------- */
-
-/* PANEL inputs of ROWS rows, taken apart and transposed: lanes are rows. */
-typedef struct {
-    __m512i q[PANEL / 4];       /* four weights a lane, unsigned */
-    __m512i scale[PANEL / 16];  /* int32, of each 16 weights */
-    __m512i factor[PANEL / 32]; /* int16 pairs, for a pair of sums: minimums, or offset x scale */
-    __m512 d[PANEL / 32], dmin[PANEL / 32];
-} panel;
-
-/* out[i] lane r = in[r] lane i. */
-INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
-    __m512i four[4][4]; /* [rows 4 g ..][c]: in each 128-bit lane l, element 4 l + c of four rows */
-    for (int g = 0; g < 4; g++) {
-        const __m512i *v = in + 4 * g;
-        __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-        __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-        four[g][0] = _mm512_unpacklo_epi64(a, c);
-        four[g][1] = _mm512_unpackhi_epi64(a, c);
-        four[g][2] = _mm512_unpacklo_epi64(b, d);
-        four[g][3] = _mm512_unpackhi_epi64(b, d);
-    }
-    for (int c = 0; c < 4; c++) { /* and the lanes of the four groups */
-        __m512i even_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0x88),
-                odd_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0xDD);
-        __m512i even_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0x88),
-                odd_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0xDD);
-        out[c] = _mm512_shuffle_i32x4(even_a, even_b, 0x88);
-        out[4 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0x88);
-        out[8 + c] = _mm512_shuffle_i32x4(even_a, even_b, 0xDD);
-        out[12 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0xDD);
-    }
-}
-
-/* Where, in fours of weights, register i of an order begins, and where its upper half does. */
-INLINE size_t lower_half(weight_order order, size_t i) {
-    return order == ORDER_NATURAL ? 16 * i : order == ORDER_PAIRS ? i / 2 * 32 + i % 2 * 8 : 8 * i;
-}
-INLINE size_t upper_half(weight_order order, size_t i) {
-    return lower_half(order, i) + (order == ORDER_NATURAL ? 8 : order == ORDER_PAIRS ? 16 : 32);
-}
-
-/* Block `at` of the panel, from `offset` bytes behind the rows' beginnings. */
-INLINE void fill_256(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, load_fn *load, size_t d_at,
-                     weight_order order, bool has_min, int log_offset) {
-    __m512i q[4][ROWS], scale[ROWS], factor[ROWS], out[ROWS];
-    for (size_t r = 0; r < ROWS; r++) {
-        row_block b;
-        load(rows[r] + offset, &b);
-        for (int i = 0; i < 4; i++) q[i][r] = b.q[i];
-        scale[r] = _mm512_cvtepi16_epi32(b.scale);
-        factor[r] = _mm512_zextsi256_si512(_mm256_slli_epi16(b.factor, log_offset));
-    }
+/* Two bits times four still fit a byte, so that the product needs no scales. Both bytes of a word are multiplied at
+ * once: nothing carries from one into the other. */
+INLINE void fill_q2_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4], last[4], scales[4];
+    take_16(g, offset, head);
+    take_16(g, offset + 68, last); /* d and dmin are its last word */
+    p->d[at] = low_halves(last[3]);
+    p->dmin[at] = high_halves(last[3]);
     for (size_t i = 0; i < 4; i++) {
-        transpose(q[i], out);
-        memcpy(p->q + at * 64 + lower_half(order, i), out, 8 * sizeof *out);
-        memcpy(p->q + at * 64 + upper_half(order, i), out + 8, 8 * sizeof *out);
+        __m512i mins = high_nibbles(head[i]);
+        scales[i] = low_nibbles(head[i]);
+        p->pairs[at * 8 + 2 * i] = pair_of(mins, 0, 1);
+        p->pairs[at * 8 + 2 * i + 1] = pair_of(mins, 2, 3);
     }
-    transpose(scale, p->scale + at * 16);
-    transpose(factor, out);
-    memcpy(p->factor + at * 8, out, 8 * sizeof *out);
-    p->d[at] = halves(rows, offset + d_at);
-    if (has_min) p->dmin[at] = halves(rows, offset + d_at + 2);
-}
-
-/* Blocks `at` and at + 1; where there is no second one the first stands in, and is not used. */
-INLINE void fill_32(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, bool two, load_32_fn *load,
-                    size_t bytes, bool has_min) {
-    __m512i q[ROWS];
-    for (size_t r = 0; r < ROWS; r++) {
-        const uint8_t *first = rows[r] + offset, *second = two ? first + bytes : first;
-        q[r] = _mm512_inserti64x4(_mm512_castsi256_si512(load(first)), load(second), 1);
-    }
-    transpose(q, p->q + at * 8);
-    for (size_t i = 0; i < 2; i++) {
-        size_t block = two && i == 1 ? offset + bytes : offset;
-        p->d[at + i] = halves(rows, block);
-        if (has_min) p->dmin[at + i] = halves(rows, block + 2);
+    for (uint32_t i = 0; i < 4; i++) { /* 16 bytes hold 64 of 128 weights */
+        __m512i v[4];
+        take_16(g, offset + 16 + 16 * i, v);
+        for (uint32_t two = 0; two < 4; two++) {
+            uint32_t s = i / 2 * 8 + two * 2 + i % 2;
+            __m512i scale = pair_of(scales[s / 4], s % 4, s % 4);
+            for (size_t j = 0; j < 4; j++) {
+                __m512i q = _mm512_and_si512(shift(v[j], -2 * (int)two), _mm512_set1_epi8(3));
+                p->q[at * 64 + s * 4 + j] = _mm512_mullo_epi16(q, scale);
+            }
+        }
     }
 }
 
-/* acc += four products a lane of w with the four bytes at p: written out, since compilers load and broadcast first. */
-INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+/* The same for three bits: (q - 4) x scale + 124 is a byte, too. */
+INLINE void fill_q3_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    enum { OFFSET = 124 };
+    __m512i tail[4], last[4], scales[4], top[2][4];
+    take_16(g, offset + 92, tail);
+    take_16(g, offset + 94, last);
+    p->d[at] = high_halves(last[3]);
+    for (int i = 0; i < 4; i++) {
+        __m512i four = i < 2 ? low_nibbles(tail[1 + i]) : high_nibbles(tail[i - 1]);
+        scales[i] = _mm512_sub_epi8(or_bits(four, shift(tail[3], 4 - 2 * i), 0x30), _mm512_set1_epi8(32));
+    }
+    for (size_t s = 0; s < 8; s++) p->pairs[at * 8 + s] = _mm512_set1_epi16(-OFFSET);
+    for (size_t half = 0; half < 2; half++) take_16(g, offset + 16 * half, top[half]);
+    for (uint32_t i = 0; i < 4; i++) {
+        __m512i v[4];
+        take_16(g, offset + 32 + 16 * i, v);
+        for (uint32_t two = 0; two < 4; two++) {
+            uint32_t s = i / 2 * 8 + two * 2 + i % 2;
+            __m512i scale = _mm512_srai_epi16(high_pair_of(scales[s / 4], s % 4, s % 4), 8);
+            __m512i add = _mm512_sub_epi16(_mm512_set1_epi16(OFFSET), _mm512_slli_epi16(scale, 2));
+            add = _mm512_add_epi16(add, _mm512_slli_epi16(add, 8));
+            for (size_t j = 0; j < 4; j++) {
+                __m512i q = _mm512_and_si512(shift(v[j], -2 * (int)two), _mm512_set1_epi8(3));
+                q = or_bits(q, shift(top[i % 2][j], 2 - (int)(i / 2 * 4 + two)), 4);
+                p->q[at * 64 + s * 4 + j] = _mm512_add_epi16(_mm512_mullo_epi16(q, scale), add);
+            }
+        }
+    }
 }
+
+INLINE void fill_nibbles(__m512i *q, const row_group *g, size_t offset) {
+    __m512i v[4];
+    take_16(g, offset, v);
+    for (size_t j = 0; j < 4; j++) {
+        q[j] = low_nibbles(v[j]);
+        q[4 + j] = high_nibbles(v[j]);
+    }
+}
+
+/* Adds 16 to the weights whose bit is set: four of each lane's 32 bits a vector. */
+INLINE void add_fifth_bits(__m512i *q, __m512i bits) {
+    for (uint32_t j = 0; j < 8; j++) {
+        __m512i eight = pick(bits, 0x01010101 * (j / 2));
+        __mmask64 set = _mm512_test_epi8_mask(eight, _mm512_set1_epi32(j % 2 ? (int)0x80402010 : 0x08040201));
+        q[j] = _mm512_mask_add_epi8(q[j], set, q[j], _mm512_set1_epi8(16));
+    }
+}
+
+INLINE void fill_q4_0(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4];
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    fill_nibbles(p->q + at * 8, g, offset + 2);
+}
+
+INLINE void fill_q4_1(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4];
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    p->dmin[at] = high_halves(head[0]);
+    fill_nibbles(p->q + at * 8, g, offset + 4);
+}
+
+INLINE void fill_q5_0(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4];
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    fill_nibbles(p->q + at * 8, g, offset + 6);
+    add_fifth_bits(p->q + at * 8, _mm512_shrdi_epi32(head[0], head[1], 16));
+}
+
+INLINE void fill_q5_1(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4];
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    p->dmin[at] = high_halves(head[0]);
+    fill_nibbles(p->q + at * 8, g, offset + 8);
+    add_fifth_bits(p->q + at * 8, head[1]);
+}
+
+INLINE void fill_q8_0(panel *p, size_t at, const row_group *g, size_t offset) {
+    __m512i head[4], *q = p->q + at * 8;
+    take_16(g, offset, head);
+    p->d[at] = low_halves(head[0]);
+    take_16(g, offset + 2, q);
+    take_16(g, offset + 18, q + 4);
+    for (size_t j = 0; j < 8; j++) q[j] = _mm512_xor_si512(q[j], _mm512_set1_epi8((char)0x80));
+}
+
+/* ---- the tile -------------------------------------------------------------------------------- */
+
+/* How the integer sum of a super-block is made. */
+typedef enum {
+    SUMS_FLAT,  /* the weights hold their scales already */
+    SUMS_INT,   /* scale x part in int32 */
+    SUMS_FLOAT, /* in float32, each half of the block exact below 2^24 */
+} sums_kind;
+
+/* What a type is, as constants of the functions that are made for it. */
+typedef struct {
+    size_t block, bytes;
+    fill_fn *fill;
+    size_t sub; /* weights under one scale; those summed at once for SUMS_FLAT */
+    sums_kind sums;
+    bool has_min;
+    int offset; /* of a block of 32 */
+} shape;
+
+/*
+ * part[t] += sum of weight x activation over 16 or 32 inputs, for n tokens (12, 8, 4 or 1): four weights a lane of w[k]
+ * meet the four bytes at q + t stride + 4 k. Written out, since compilers load and broadcast apart, and keep a pointer
+ * for each token; with a pointer in the middle of each four tokens the displacements take a byte.
+ */
+#define LOAD(k)                 "vmovdqa64 64*" #k "(%[w]), %[v]\n\t"
+#define DOT(k, stride, p, i, t) "vpdpbusd 4*" #k "+" #stride "*" #i "(%[" #p "])%{1to16%}, %[v], %[p" #t "]\n\t"
+#define DOT_0(k, stride)                                                                                               \
+    DOT(k, stride, q0, -2, 0) DOT(k, stride, q0, -1, 1) DOT(k, stride, q0, 0, 2) DOT(k, stride, q0, 1, 3)
+#define DOT_4(k, stride)                                                                                               \
+    DOT(k, stride, q4, -2, 4) DOT(k, stride, q4, -1, 5) DOT(k, stride, q4, 0, 6) DOT(k, stride, q4, 1, 7)
+#define DOT_8(k, stride)                                                                                               \
+    DOT(k, stride, q8, -2, 8) DOT(k, stride, q8, -1, 9) DOT(k, stride, q8, 0, 10) DOT(k, stride, q8, 1, 11)
+#define STEP_1(k, stride)      LOAD(k) DOT(k, stride, q0, -2, 0)
+#define STEP_4(k, stride)      LOAD(k) DOT_0(k, stride)
+#define STEP_8(k, stride)      STEP_4(k, stride) DOT_4(k, stride)
+#define STEP_12(k, stride)     STEP_8(k, stride) DOT_8(k, stride)
+#define STEPS_16(step, stride) step(0, stride) step(1, stride) step(2, stride) step(3, stride)
+#define STEPS_32(step, stride) STEPS_16(step, stride) step(4, stride) step(5, stride) step(6, stride) step(7, stride)
+#define PART(t)                [p##t] "+v"(part[t])
+#define PARTS_1                PART(0)
+#define PARTS_4                PARTS_1, PART(1), PART(2), PART(3)
+#define PARTS_8                PARTS_4, PART(4), PART(5), PART(6), PART(7)
+#define PARTS_12               PARTS_8, PART(8), PART(9), PART(10), PART(11)
+#define DOTS(n, inputs, stride)                                                                                        \
+    __asm__(STEPS_##inputs(STEP_##n, stride)                                                                           \
+            : PARTS_##n, [v] "=&v"(v)                                                                                  \
+            : [w] "r"(w), [q0] "r"(q + 2 * (stride)), [q4] "r"(q + 6 * (stride)), [q8] "r"(q + 10 * (stride))          \
+            : "memory")
+#define DOTS_OF(inputs, stride)                                                                                        \
+    INLINE void dots_##inputs##_##stride(__m512i *part, const __m512i *w, const int8_t *q, size_t n) {                 \
+        __m512i v;                                                                                                     \
+        if (n == 12) DOTS(12, inputs, stride);                                                                         \
+        if (n == 8) DOTS(8, inputs, stride);                                                                           \
+        if (n == 4) DOTS(4, inputs, stride);                                                                           \
+        if (n == 1) DOTS(1, inputs, stride);                                                                           \
+        (void)v;                                                                                                       \
+    }
+
+DOTS_OF(16, 256)
+DOTS_OF(32, 256)
+DOTS_OF(32, 32)
 
 INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
@@ -442,59 +346,108 @@ INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
 
 INLINE __m512 scaled(__m512 d, float s) { return _mm512_mul_ps(d, _mm512_set1_ps(s)); }
 
-/* Block `at` of the panel against n tokens: acc[t] goes on. */
-INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                     __m512 acc[TILE], size_t sub, bool has_min) {
-    __m512i total[TILE], other[TILE];
-    for (size_t t = 0; t < n; t++) total[t] = other[t] = _mm512_setzero_si512();
-    for (size_t s = 0; s < 8; s++) {
-        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], p->factor[at * 8 + s], sum + t * 16 + 2 * s);
-    }
-    for (size_t t = 0; t < n && !has_min; t++) total[t] = _mm512_sub_epi32(total[t], other[t]);
-    for (size_t k0 = 0; k0 < 256; k0 += sub) {
-        __m512i part[TILE], s = p->scale[(at * 256 + k0) / 16];
-        for (size_t t = 0; t < n; t++) part[t] = _mm512_setzero_si512();
-        for (size_t k = k0; k < k0 + sub; k += 4) {
-            __m512i w = p->q[(at * 256 + k) / 4];
-            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * 256 + k);
+/* A zero of its own: compilers make one and copy it, which costs what a sum does. */
+INLINE __m512i zero(void) {
+    __m512i v;
+    __asm__ volatile("vpxord %0, %0, %0" : "=v"(v));
+    return v;
+}
+
+/* part[t] = sum over n_in inputs of weight x activation, in blocks of `stride`. */
+INLINE void dot_tile(const __m512i *w, const int8_t *q, size_t stride, size_t n_in, size_t n, __m512i part[TILE]) {
+    for (size_t t = 0; t < n; t++) part[t] = zero();
+    if (n_in == 16) dots_16_256(part, w, q, n);
+#pragma GCC unroll 2
+    for (size_t k = 0; k + 32 <= n_in; k += 32) {
+        if (stride == 256) {
+            dots_32_256(part, w + k / 4, q + k, n);
+        } else {
+            dots_32_32(part, w + k / 4, q + k, n);
         }
-        for (size_t t = 0; t < n; t++) total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
-    }
-    for (size_t t = 0; t < n; t++) {
-        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
-        if (has_min) acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
     }
 }
 
+/* Half a super-block's sums in float32; its first part is not added to anything. */
+INLINE void half_sums(const __m512i *w, const __m512i *scale, const int8_t *q, size_t sub, size_t n,
+                      __m512 value[TILE]) {
+    __m512i part[TILE];
+    dot_tile(w, q, 256, sub, n, part);
+    for (size_t t = 0; t < n; t++) value[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(part[t]), _mm512_castsi512_ps(*scale));
+#pragma GCC unroll 4
+    for (size_t k = sub; k < 128; k += sub) {
+        __m512 s = _mm512_castsi512_ps(scale[k / sub]);
+        dot_tile(w + k / 4, q + k, 256, sub, n, part);
+        for (size_t t = 0; t < n; t++) value[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[t]), s, value[t]);
+    }
+}
+
+INLINE void float_sums(const __m512i *w, const __m512i *scale, const int8_t *q, size_t sub, size_t n,
+                       __m512 value[TILE]) {
+    __m512 first[TILE];
+    half_sums(w, scale, q, sub, n, first);
+    half_sums(w + 32, scale + 128 / sub, q + 128, sub, n, value);
+    for (size_t t = 0; t < n; t++) value[t] = _mm512_add_ps(first[t], value[t]);
+}
+
+/* total[t] goes on. */
+INLINE void int_sums(const __m512i *w, const __m512i *scale, const int8_t *q, const shape s, size_t n,
+                     __m512i total[TILE]) {
+#pragma GCC unroll 16
+    for (size_t k = 0; k < 256; k += s.sub) {
+        __m512i part[TILE];
+        dot_tile(w + k / 4, q + k, 256, s.sub, n, part);
+        for (size_t t = 0; t < n; t++) {
+            __m512i x = s.sums == SUMS_FLAT ? part[t] : _mm512_mullo_epi32(part[t], scale[k / s.sub]);
+            total[t] = _mm512_add_epi32(total[t], x);
+        }
+    }
+}
+
+/* Sums of the pairs with the sums of activations. */
+INLINE void pair_sums(const __m512i *pairs, const int16_t *sum, size_t n, __m512i other[TILE]) {
+    for (size_t t = 0; t < n; t++) other[t] = zero();
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], pairs[i], sum + t * 16 + 2 * i);
+    }
+}
+
+/* Block `at` of the panel against n tokens: acc[t] goes on. */
+INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                     __m512 acc[TILE], const shape s) {
+    __m512i other[TILE];
+    __m512 value[TILE];
+    const __m512i *w = p->q + at * 64, *scales = p->scale + at * 16;
+    if (s.sums == SUMS_FLOAT) {
+        float_sums(w, scales, q, s.sub, n, value);
+    } else {
+        if (s.has_min) {
+            for (size_t t = 0; t < n; t++) other[t] = zero();
+        } else {
+            pair_sums(p->pairs + at * 8, sum, n, other);
+        }
+        int_sums(w, scales, q, s, n, other);
+        for (size_t t = 0; t < n; t++) value[t] = _mm512_cvtepi32_ps(other[t]);
+    }
+    for (size_t t = 0; t < n; t++) acc[t] = _mm512_fmadd_ps(value[t], scaled(p->d[at], scale[t]), acc[t]);
+    if (!s.has_min) return;
+    pair_sums(p->pairs + at * 8, sum, n, other);
+    for (size_t t = 0; t < n; t++)
+        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
+}
+
 INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                    __m512 acc[TILE], bool has_min, int offset) {
+                    __m512 acc[TILE], const shape s) {
     __m512i total[TILE];
+    dot_tile(p->q + at * 8, q, 32, 32, n, total);
     for (size_t t = 0; t < n; t++) {
-        total[t] = _mm512_setzero_si512();
-        if (!has_min) madd_broadcast(&total[t], _mm512_set1_epi16((short)-offset), sum + 2 * t);
-    }
-    for (size_t k = 0; k < 32; k += 4) {
-        __m512i w = p->q[at * 8 + k / 4];
-        for (size_t t = 0; t < n; t++) dot_broadcast(&total[t], w, q + t * 32 + k);
-    }
-    for (size_t t = 0; t < n; t++) {
+        if (!s.has_min) madd_broadcast(&total[t], _mm512_set1_epi16((short)-s.offset), sum + 2 * t);
         acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
-        if (!has_min) continue;
+        if (!s.has_min) continue;
         __m512 m = _mm512_set1_ps((float)(sum[2 * t] + sum[2 * t + 1])); /* the file's m is the negated minimum */
         acc[t] = _mm512_fmadd_ps(m, scaled(p->dmin[at], scale[t]), acc[t]);
     }
 }
-
-/* What a type is, as constants of the functions that are made for it. */
-typedef struct {
-    size_t block, sub, bytes;
-    size_t d_at;         /* where in a super-block its d stands, and dmin behind it */
-    load_fn *load;       /* of a super-block */
-    load_32_fn *load_32; /* of a block of 32 */
-    weight_order order;
-    bool has_min;
-    int offset; /* of a super-block: its logarithm */
-} shape;
 
 /* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
 INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
@@ -508,32 +461,35 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
         const int8_t *q = a->q + at * s.block;
         const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
         if (s.block == 256) {
-            tile_256(p, b, q, sum, a->scale + at, n, acc, s.sub, s.has_min);
+            tile_256(p, b, q, sum, a->scale + at, n, acc, s);
         } else {
-            tile_32(p, b, q, sum, a->scale + at, n, acc, s.has_min, s.offset);
+            tile_32(p, b, q, sum, a->scale + at, n, acc, s);
         }
     }
     for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
 }
 
-INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                 size_t y_stride, const shape s) {
+/* Asks for the lines of n bytes, to be read from L2 soon. */
+INLINE void ask_for(const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+}
+
+INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                         float *y, size_t y_stride, const shape s) {
     size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
     panel p;
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
         __mmask16 rows = first_lanes(n_rows);
-        const uint8_t *at[ROWS];
-        point_at_rows(w, row, n_rows, at);
+        row_group g = rows_from(w, row, n_rows);
+        /* While these rows are read column by column, the next ones are asked for in the order of memory. */
+        const uint8_t *next = g.at[0] + ROWS * w->row_bytes;
+        size_t ahead = row + ROWS < row_end ? ROWS * s.bytes : 0;
         for (size_t first = 0; first < n_blocks; first += per_panel) {
             size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
-            for (size_t b = 0; b < n; b += s.block == 256 ? 1 : 2) {
-                size_t offset = (first + b) * s.bytes;
-                if (s.block == 256) {
-                    fill_256(&p, b, at, offset, s.load, s.d_at, s.order, s.has_min, s.offset);
-                } else {
-                    fill_32(&p, b, at, offset, b + 1 < n, s.load_32, s.bytes, s.has_min);
-                }
+            for (size_t b = 0; b < n; b++) {
+                ask_for(next + (first + b) * ROWS * s.bytes, ahead);
+                s.fill(&p, b, &g, (first + b) * s.bytes);
             }
 #define TILES_OF(size)                                                                                                 \
     for (; t + size <= n_tok; t += size) tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, rows, s)
@@ -545,6 +501,25 @@ INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row
         }
     }
 }
+
+#define SLOT(type, ...)                                                                                                \
+    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        const shape s = {__VA_ARGS__};                                                                                 \
+        matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                 \
+    }
+
+/*         block bytes fill */
+SLOT(q4_0, 32, 18, fill_q4_0, .offset = 8)
+SLOT(q4_1, 32, 20, fill_q4_1, .has_min = true)
+SLOT(q5_0, 32, 22, fill_q5_0, .offset = 16)
+SLOT(q5_1, 32, 24, fill_q5_1, .has_min = true)
+SLOT(q8_0, 32, 34, fill_q8_0, .offset = 128)
+SLOT(q2_k, 256, 84, fill_q2_k, 64, SUMS_FLAT, .has_min = true)
+SLOT(q3_k, 256, 110, fill_q3_k, 64, SUMS_FLAT)
+SLOT(q4_k, 256, 144, fill_q4_k, 32, SUMS_FLOAT, .has_min = true)
+SLOT(q5_k, 256, 176, fill_q5_k, 32, SUMS_INT, .has_min = true)
+SLOT(q6_k, 256, 210, fill_q6_k, 16, SUMS_INT)
 
 /* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
 
@@ -609,6 +584,12 @@ INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size
         }                                                                                                              \
         for (; row < row_end; row++) plain_rows(w, a, n_tok, 1, row, y, y_stride, load, bytes);                        \
     }
+
+INLINE uint16_t half_bits(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
+}
 
 /* ---- attention ------------------------------------------------------------------------------- */
 
@@ -750,45 +731,6 @@ static void attend_avx512(const attention_span *s, const float *q, float *out) {
 }
 
 /* ---- slots ----------------------------------------------------------------------------------- */
-
-/* n_tok is a constant for a single token, so that its sums stay in registers. */
-INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                size_t y_stride, const shape s) {
-    for (size_t row = row_begin; row < row_end; row += ROWS) {
-        size_t n = row_end - row < ROWS ? row_end - row : ROWS;
-        size_t ahead = row + 2 * ROWS <= w->n_out ? (ROWS - 1) * w->row_bytes : 0; /* to what follows */
-        if (s.block == 256) {
-            step_256(w, a, n_tok, row, n, ahead, y, y_stride, s.load, s.bytes, s.d_at, s.order, s.has_min, s.offset);
-        } else {
-            step_32(w, a, n_tok, row, n, ahead, y, y_stride, s.load_32, s.bytes, s.has_min, s.offset);
-        }
-    }
-}
-
-#define SLOT(type, ...)                                                                                                \
-    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
-                              float *y, size_t y_stride) {                                                             \
-        const shape s = {__VA_ARGS__};                                                                                 \
-        if (n_tok == 1) {                                                                                              \
-            few(w, a, 1, row_begin, row_end, y, y_stride, s);                                                          \
-        } else if (n_tok <= MAX_STEP) {                                                                                \
-            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
-        } else {                                                                                                       \
-            many(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                     \
-        }                                                                                                              \
-    }
-
-/*         block sub bytes d */
-SLOT(q4_0, 32, 32, 18, 0, .load_32 = load_q4_0, .offset = 8)
-SLOT(q4_1, 32, 32, 20, 0, .load_32 = load_q4_1, .has_min = true)
-SLOT(q5_0, 32, 32, 22, 0, .load_32 = load_q5_0, .offset = 16)
-SLOT(q5_1, 32, 32, 24, 0, .load_32 = load_q5_1, .has_min = true)
-SLOT(q8_0, 32, 32, 34, 0, .load_32 = load_q8_0, .offset = 128)
-SLOT(q2_k, 256, 16, 84, 80, .load = load_q2_k, .order = ORDER_HALVES, .has_min = true)
-SLOT(q3_k, 256, 16, 110, 108, .load = load_q3_k, .order = ORDER_HALVES, .offset = 2)
-SLOT(q4_k, 256, 32, 144, 0, .load = load_q4_k, .order = ORDER_PAIRS, .has_min = true)
-SLOT(q5_k, 256, 32, 176, 0, .load = load_q5_k, .order = ORDER_PAIRS, .has_min = true)
-SLOT(q6_k, 256, 16, 210, 208, .load = load_q6_k, .order = ORDER_NATURAL, .offset = 5)
 
 SLOT_PLAIN(f32, load_f32, 4)
 SLOT_PLAIN(f16, load_f16, 2)

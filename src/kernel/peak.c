@@ -1,5 +1,7 @@
 #include "kernel/peak.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/memory.h"
@@ -116,7 +118,7 @@ static const struct {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-enum { CALLS = 20, ROUNDS = 1000000 };
+enum { RUNS = 9, ROUNDS = 8000000 };
 
 typedef struct {
     pool *p;
@@ -149,17 +151,22 @@ static void run_job(void *ctx, int thread) {
     atomic_fetch_add(&j->done, n);
 }
 
-/* The best of some runs: whatever else runs on the machine only slows them down. */
-static double best_rate(job *j, int runs) {
-    double best = 0;
-    for (int i = 0; i < runs; i++) {
+static int by_rate(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of some runs: clocks rise for a moment and fall when all cores work, and other work comes and goes. */
+static double median_rate(job *j) {
+    double rates[RUNS];
+    for (int i = 0; i < RUNS; i++) {
         atomic_store(&j->done, 0);
         double begin = clock_seconds();
         pool_run(j->p, run_job, j);
-        double rate = (double)atomic_load(&j->done) / (clock_seconds() - begin);
-        best = rate > best ? rate : best;
+        rates[i] = (double)atomic_load(&j->done) / (clock_seconds() - begin);
     }
-    return best;
+    qsort(rates, RUNS, sizeof *rates, by_rate);
+    return rates[RUNS / 2];
 }
 
 bool machine_measure(int n_threads, machine_peak *out, gguf_error *err) {
@@ -175,11 +182,11 @@ bool machine_measure(int n_threads, machine_peak *out, gguf_error *err) {
     for (size_t i = 0; i < n_bytes; i += 4096) data[i] = 1; /* pages of their own, not the one zero page */
     j.data = (const void *)data;
     j.n = n_bytes / sizeof *j.data / (size_t)pool_size(j.p) / 8 * 8;
-    out->read_bytes = best_rate(&j, 5);
+    out->read_bytes = median_rate(&j);
     j.loop = loops[tier].int8;
-    out->int8_macs = best_rate(&j, CALLS);
+    out->int8_macs = median_rate(&j);
     j.loop = loops[tier].f32;
-    out->f32_macs = best_rate(&j, CALLS);
+    out->f32_macs = median_rate(&j);
     memory_release(data, n_bytes);
     pool_free(j.p);
     return true;
