@@ -7,50 +7,12 @@
  * Weights are unsigned bytes w + offset, as vpdpbusd wants them; the offset comes off again through the sums of
  * activations, exactly as minimums do.
  */
-#include <immintrin.h>
+#include "kernel/avx512.h"
 
 #include "kernel/generic.h"
 
 /* PANEL: inputs that a panel holds. */
-enum { ROWS = 16, TILE = 12, PANEL = 1024 };
-
-INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
-
-/* ---- sixteen rows ---------------------------------------------------------------------------- */
-
-/* Where sixteen rows begin. Those past the matrix's end repeat the first and are not stored. */
-typedef struct {
-    const uint8_t *at[ROWS];
-} row_group;
-
-INLINE row_group rows_from(const matrix *w, size_t row, size_t n) {
-    row_group g;
-    for (size_t r = 0; r < ROWS; r++) g.at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
-    return g;
-}
-
-INLINE __m128i load_16(const uint8_t *p) { return _mm_loadu_si128((const void *)p); }
-
-/* Sixteen bytes of every row, transposed: lane r of out[i] is the i-th word of four bytes of row r. */
-INLINE void take_16(const row_group *g, size_t offset, __m512i out[4]) {
-    __m512i v[4]; /* 128-bit lane l of v[j] is row 4 l + j */
-    for (int j = 0; j < 4; j++) {
-        v[j] = _mm512_castsi128_si512(load_16(g->at[j] + offset));
-        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[4 + j] + offset), 1);
-        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[8 + j] + offset), 2);
-        v[j] = _mm512_inserti32x4(v[j], load_16(g->at[12 + j] + offset), 3);
-    }
-    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm512_unpacklo_epi64(a, c);
-    out[1] = _mm512_unpackhi_epi64(a, c);
-    out[2] = _mm512_unpacklo_epi64(b, d);
-    out[3] = _mm512_unpackhi_epi64(b, d);
-}
-
-/* The halves in the lower and the upper words of every lane. */
-INLINE __m512 low_halves(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
-INLINE __m512 high_halves(__m512i v) { return low_halves(_mm512_srli_epi32(v, 16)); }
+enum { TILE = 12, PANEL = 1024 };
 
 /* ---- the panel ------------------------------------------------------------------------------- */
 
@@ -64,14 +26,6 @@ typedef struct {
 
 /* Writes block `at` of the panel from the block that begins `offset` bytes into the rows. */
 typedef void fill_fn(panel *p, size_t at, const row_group *g, size_t offset);
-
-INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
-
-/* w | (v & mask), byte by byte */
-INLINE __m512i or_bits(__m512i w, __m512i v, char mask) {
-    return _mm512_ternarylogic_epi32(w, v, _mm512_set1_epi8(mask), 0xF8);
-}
 
 /* Bytes shifted to the left by n, to the right where n is negative; what crosses into a neighbour is masked later. */
 INLINE __m512i shift(__m512i v, int n) {
@@ -502,10 +456,14 @@ INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, si
     }
 }
 
-#define SLOT(type, ...)                                                                                                \
-    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+#define SLOT(name, ...)                                                                                                \
+    static void name##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
         const shape s = {__VA_ARGS__};                                                                                 \
+        if (n_tok <= MAX_STEP) {                                                                                       \
+            avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);                                        \
+            return;                                                                                                    \
+        }                                                                                                              \
         matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                 \
     }
 

@@ -6,9 +6,6 @@
 #include "kernel/fmath.h"
 #include "kernel/kernel.h"
 
-/* Inlined for certain: the constants that callers pass are what lets the loops become vectors. */
-#define INLINE static inline __attribute__((always_inline))
-
 /* The tree over the lanes: upper half onto lower. Leaves the sum in lane 0. */
 INLINE float sum_lanes(float lane[LANES]) {
     for (size_t half = LANES / 2; half > 0; half /= 2) {

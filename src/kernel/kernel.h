@@ -20,6 +20,9 @@
 
 enum { LANES = 16, ATTENTION_CHUNK = 256, MAX_HEAD_SIZE = 1024, ACTIVATION_SUB = 16 };
 
+/* Inlined for certain: the constants that callers pass are what lets the loops become vectors. */
+#define INLINE static inline __attribute__((always_inline))
+
 /* A weight matrix in the file's own layout: n_out rows of n_in weights. */
 typedef struct {
     quant_type type;
