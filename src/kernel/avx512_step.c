@@ -1,15 +1,14 @@
 /*
- * AVX-512: products with a token or a few, which wait for memory and not for multipliers. Blocks are read in the order
- * of memory, since that is what the prefetchers follow; rows side by side reach two thirds of it. A block's integer sum
- * stays spread over lanes until sixteen blocks are reduced together. What they make, a value and a scale for each
- * block, is kept for sixteen rows, then read across, so that the float chain of each row has a lane of its own.
+ * AVX-512: products with a token or a few, which wait for memory and not for multipliers. Four streams of rows are read
+ * in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too many to follow.
+ * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together.
  */
 #include "kernel/avx512.h"
 
-/* RUN: blocks that are reduced together. TERMS: blocks of a row between two turns of the chain. AHEAD: bytes. */
-enum { RUN = 16, TERMS = 64, AHEAD = 1536 };
+/* RUN: blocks that are reduced together. AHEAD: bytes between what is read and what is asked for. */
+enum { RUN = 16, AHEAD = 1536 };
 
-/* ---- sums of sixteen vectors ----------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 /* Adds v[i] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
 INLINE __m512i sum_four(const __m512i v[4]) {
@@ -23,28 +22,67 @@ INLINE __m512i add_lanes(__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
 }
 
-/* Lane i of the result is the sum of all lanes of v[i]. */
-INLINE __m512i sum_sixteen(const __m512i v[16]) {
-    return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
+/* Lane i of the result is the whole sum of vector i of sixteen, whose fours are given. */
+INLINE __m512i sum_sixteen(const __m512i fours[4]) {
+    return add_lanes(add_lanes(fours[0], fours[1]), add_lanes(fours[2], fours[3]));
 }
 
-/* Lanes 2 i and 2 i + 1 of the result are the sums of the lower and the upper half of v[i]. */
-INLINE __m512i sum_halves(const __m512i v[8]) {
+/* Lanes 2 i and 2 i + 1 are the sums of the lower and the upper half of vector i of eight, whose fours are given. */
+INLINE __m512i sum_halves(__m512i first, __m512i second) {
     const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
-    return _mm512_permutexvar_epi32(order, add_lanes(sum_four(v), sum_four(v + 4)));
+    return _mm512_permutexvar_epi32(order, add_lanes(first, second));
 }
 
-/* ---- the heads of sixteen super-blocks ------------------------------------------------------- */
+/* ---- the heads of four super-blocks ---------------------------------------------------------- */
 
-/* What sixteen super-blocks hold beside their weights. */
+/* What four super-blocks hold beside their weights, as int16: the scale of each 16 weights, and what the sum of 16
+ * activations is multiplied by (minimums, or scales); two blocks a register. */
 typedef struct {
-    int16_t scale[RUN][16];  /* of each 16 weights */
-    int16_t factor[RUN][16]; /* what the sums of 16 activations are multiplied by: minimums, or scales */
-    float d[RUN], dmin[RUN];
-} __attribute__((aligned(64))) heads;
+    __m512i scale[2], factor[2];
+} heads;
 
-typedef void heads_fn(const uint8_t *const at[RUN], heads *h);
+/* bytes: sixteen from `head_at` bytes into each block. */
+typedef void heads_fn(__m512i bytes, heads *h);
 typedef void weights_fn(const uint8_t *p, __m512i q[4]); /* 64 each, unsigned, in the order of K */
+
+/* Twelve bytes of six-bit numbers become eight scales and eight minimums, each for 32 weights. */
+INLINE void heads_six_bits(__m512i bytes, heads *h) {
+    const __m512i mask = _mm512_set4_epi32(0x0F0F0F0F, 0x3F3F3F3F, 0x0F0F0F0F, 0x3F3F3F3F);
+    const __m512i top = _mm512_set4_epi32(0x30303030, 0, 0x30303030, 0), right = _mm512_set4_epi32(4, 0, 0, 0);
+    const __m512i twice = _mm512_set_epi16(23, 23, 22, 22, 21, 21, 20, 20, 19, 19, 18, 18, 17, 17, 16, 16, 7, 7, 6, 6,
+                                           5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    __m512i low = _mm512_and_si512(_mm512_srlv_epi32(_mm512_shuffle_epi32(bytes, 0xED), right), mask);
+    __m512i high = _mm512_srli_epi32(_mm512_shuffle_epi32(bytes, 0x84), 2);
+    __m512i numbers = _mm512_ternarylogic_epi32(low, high, top, 0xF8);
+    for (int i = 0; i < 2; i++) { /* byte n of two lanes as two equal words */
+        const __mmask64 even = 0x5555555555555555;
+        __m512i from = _mm512_add_epi16(twice, _mm512_set1_epi16((short)(32 * i)));
+        h->scale[i] = _mm512_maskz_permutexvar_epi8(even, from, numbers);
+        h->factor[i] = _mm512_maskz_permutexvar_epi8(even, _mm512_add_epi16(from, _mm512_set1_epi16(8)), numbers);
+    }
+}
+
+INLINE void heads_q2_k(__m512i bytes, heads *h) {
+    __m512i low = low_nibbles(bytes), high = high_nibbles(bytes);
+    h->scale[0] = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(low));
+    h->scale[1] = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(low, 1));
+    h->factor[0] = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(high));
+    h->factor[1] = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(high, 1));
+}
+
+INLINE void heads_q6_k(__m512i bytes, heads *h) {
+    h->factor[0] = h->scale[0] = _mm512_cvtepi8_epi16(_mm512_castsi512_si256(bytes));
+    h->factor[1] = h->scale[1] = _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64(bytes, 1));
+}
+
+/* Two bytes of weights, four each of a, b and c, and d: sixteen numbers of six bits. */
+INLINE void heads_q3_k(__m512i bytes, heads *h) {
+    const __m512i right = _mm512_set4_epi32(4, 4, 0, 0), top_right = _mm512_set4_epi32(6, 4, 2, 0);
+    __m512i v = _mm512_alignr_epi8(bytes, bytes, 2);
+    __m512i low = low_nibbles(_mm512_srlv_epi32(_mm512_shuffle_epi32(v, 0x44), right));
+    __m512i high = _mm512_slli_epi32(_mm512_srlv_epi32(_mm512_shuffle_epi32(v, 0xAA), top_right), 4);
+    heads_q6_k(_mm512_sub_epi8(or_bits(low, high, 0x30), _mm512_set1_epi8(32)), h);
+}
 
 INLINE uint16_t half_bits(const uint8_t *p) {
     uint16_t h;
@@ -52,7 +90,8 @@ INLINE uint16_t half_bits(const uint8_t *p) {
     return h;
 }
 
-/* Words are inserted one by one: stored first and loaded together, they would have to leave the store buffer. */
+/* A half of each of sixteen blocks. Words are inserted one by one: stored first and loaded together, they would have to
+ * leave the store buffer. */
 INLINE __m512 halves_at(const uint8_t *const at[RUN], size_t offset) {
     __m128i v[2];
     for (int i = 0; i < 2; i++) {
@@ -67,75 +106,6 @@ INLINE __m512 halves_at(const uint8_t *const at[RUN], size_t offset) {
         v[i] = _mm_insert_epi16(v[i], half_bits(p[7] + offset), 7);
     }
     return _mm512_cvtph_ps(_mm256_set_m128i(v[1], v[0]));
-}
-
-/* Every fourth block's head in a 128-bit lane: of 16 bytes d, dmin and 12 bytes of six-bit numbers become eight scales
- * and eight minimums. */
-INLINE void heads_six_bits(const uint8_t *const at[RUN], heads *h) {
-    const __m512i mask = _mm512_set4_epi32(0x0F0F0F0F, 0x3F3F3F3F, 0x0F0F0F0F, 0x3F3F3F3F);
-    const __m512i top = _mm512_set4_epi32(0x30303030, 0, 0x30303030, 0), right = _mm512_set4_epi32(4, 0, 0, 0);
-    __m512i first[2], v[4]; /* where byte i of a lane's eight, as two equal words, comes from, for two lanes */
-    for (int i = 0; i < 2; i++) {
-        first[i] = _mm512_add_epi16(_mm512_set1_epi16((short)(32 * i)),
-                                    _mm512_set_epi16(23, 23, 22, 22, 21, 21, 20, 20, 19, 19, 18, 18, 17, 17, 16, 16, 7,
-                                                     7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0));
-    }
-    for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_castsi128_si512(load_16(at[4 * i]));
-        v[i] = _mm512_inserti32x4(v[i], load_16(at[4 * i + 1]), 1);
-        v[i] = _mm512_inserti32x4(v[i], load_16(at[4 * i + 2]), 2);
-        v[i] = _mm512_inserti32x4(v[i], load_16(at[4 * i + 3]), 3);
-        __m512i low = _mm512_and_si512(_mm512_srlv_epi32(_mm512_shuffle_epi32(v[i], 0xED), right), mask);
-        __m512i high = _mm512_srli_epi32(_mm512_shuffle_epi32(v[i], 0x84), 2);
-        __m512i bytes = _mm512_ternarylogic_epi32(low, high, top, 0xF8);
-        for (int j = 0; j < 2; j++) {
-            const __mmask64 even = 0x5555555555555555;
-            __m512i from = first[j], eight = _mm512_set1_epi16(8);
-            _mm512_store_si512(h->scale[4 * i + 2 * j], _mm512_maskz_permutexvar_epi8(even, from, bytes));
-            _mm512_store_si512(h->factor[4 * i + 2 * j],
-                               _mm512_maskz_permutexvar_epi8(even, _mm512_add_epi16(from, eight), bytes));
-        }
-    }
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i d = _mm512_unpacklo_epi64(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpacklo_epi32(v[2], v[3]));
-    d = _mm512_permutexvar_epi32(order, d);
-    _mm512_store_ps(h->d, low_halves(d));
-    _mm512_store_ps(h->dmin, high_halves(d));
-}
-
-INLINE void heads_q6_k(const uint8_t *const at[RUN], heads *h) {
-    for (size_t i = 0; i < RUN; i++) {
-        __m256i scale = _mm256_cvtepi8_epi16(load_16(at[i] + 192));
-        _mm256_store_si256((void *)h->scale[i], scale);
-        _mm256_store_si256((void *)h->factor[i], scale);
-    }
-    _mm512_store_ps(h->d, halves_at(at, 208));
-}
-
-INLINE void heads_q2_k(const uint8_t *const at[RUN], heads *h) {
-    const __m128i four = _mm_set1_epi8(15);
-    for (size_t i = 0; i < RUN; i++) {
-        __m128i v = load_16(at[i]);
-        _mm256_store_si256((void *)h->scale[i], _mm256_cvtepu8_epi16(_mm_and_si128(v, four)));
-        _mm256_store_si256((void *)h->factor[i], _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(v, 4), four)));
-    }
-    _mm512_store_ps(h->d, halves_at(at, 80));
-    _mm512_store_ps(h->dmin, halves_at(at, 82));
-}
-
-INLINE void heads_q3_k(const uint8_t *const at[RUN], heads *h) {
-    const __m128i right = _mm_setr_epi32(0, 0, 4, 4);
-    for (size_t i = 0; i < RUN; i++) {
-        __m128i v = load_16(at[i] + 94); /* two bytes of weights, a, b, c, and d */
-        v = _mm_alignr_epi8(v, v, 2);    /* a, b, c, rest */
-        __m128i low = _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi32(v, 0x44), right), _mm_set1_epi8(15));
-        __m128i high = _mm_srlv_epi32(_mm_shuffle_epi32(v, 0xAA), _mm_setr_epi32(0, 2, 4, 6));
-        high = _mm_slli_epi32(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
-        __m256i scale = _mm256_cvtepi8_epi16(_mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32)));
-        _mm256_store_si256((void *)h->scale[i], scale);
-        _mm256_store_si256((void *)h->factor[i], scale);
-    }
-    _mm512_store_ps(h->d, halves_at(at, 108));
 }
 
 /* ---- their weights --------------------------------------------------------------------------- */
@@ -229,25 +199,12 @@ INLINE __m512i pair_q8_0(const uint8_t *p, bool two) {
     return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
 }
 
-/* ---- what blocks make, and the chain --------------------------------------------------------- */
-
-/* What the blocks of sixteen rows make with one token: acc = fma(value, scale, acc), then +-fma(min, min_scale, acc),
- * block after block. Rows stand one behind the other; a run of blocks may write past the last. */
-typedef struct {
-    float value[ROWS * TERMS + 2 * RUN], scale[ROWS * TERMS + 2 * RUN];
-    float min[ROWS * TERMS + 2 * RUN], min_scale[ROWS * TERMS + 2 * RUN];
-} terms;
-
-/* What a token brings to TERMS blocks of K; then once more to the first, for runs that go on into the next row. */
-typedef struct {
-    float scale[TERMS + 2 * RUN];
-    int32_t sum[TERMS + 2 * RUN];      /* of 32 activations */
-    int16_t sums[TERMS + 2 * RUN][16]; /* of a super-block */
-} token;
+/* ---- four rows ------------------------------------------------------------------------------- */
 
 /* What a type is, as constants of the functions that are made for it. */
 typedef struct {
     size_t block, bytes;
+    size_t head_at, d_at; /* of a super-block; dmin stands behind d */
     heads_fn *heads;
     weights_fn *weights;
     pair_fn *pair;
@@ -255,184 +212,157 @@ typedef struct {
     int offset; /* of a super-block: its logarithm */
 } shape;
 
-/* Four columns of the terms of sixteen rows, a lane a row. */
-INLINE void columns(const float *at, size_t stride, __m512 out[4]) {
-    row_group g;
-    __m512i v[4];
-    for (size_t r = 0; r < ROWS; r++) g.at[r] = (const uint8_t *)(at + r * stride);
-    take_16(&g, 0, v);
-    for (int i = 0; i < 4; i++) out[i] = _mm512_castsi512_ps(v[i]);
-}
-
-/* n blocks of each row. */
-INLINE __m512 chain(const terms *x, size_t n, const shape s, __m512 acc) {
-    for (size_t b = 0; b < n; b += 4) {
-        __m512 value[4], scale[4], min[4], min_scale[4];
-        columns(x->value + b, n, value);
-        columns(x->scale + b, n, scale);
-        if (s.has_min) {
-            columns(x->min + b, n, min);
-            columns(x->min_scale + b, n, min_scale);
-        }
-        for (size_t i = 0; i < 4 && b + i < n; i++) {
-            acc = _mm512_fmadd_ps(value[i], scale[i], acc);
-            if (!s.has_min) continue;
-            acc = s.block == 256 ? _mm512_fnmadd_ps(min[i], min_scale[i], acc)
-                                 : _mm512_fmadd_ps(min[i], min_scale[i], acc); /* the file's m is the negated minimum */
-        }
+/* The chain of four rows over n blocks; lane 4 b + j of the arguments is block b of row j. */
+INLINE __m128 chain(__m128 acc, size_t n, __m512 value, __m512 scale, __m512 min, __m512 min_scale, const shape s) {
+    float v[4][16] __attribute__((aligned(64)));
+    _mm512_store_ps(v[0], value);
+    _mm512_store_ps(v[1], scale);
+    _mm512_store_ps(v[2], min);
+    _mm512_store_ps(v[3], min_scale);
+    for (size_t i = 0; i < 4 * n && i < 16; i += 4) {
+        acc = _mm_fmadd_ps(_mm_load_ps(v[0] + i), _mm_load_ps(v[1] + i), acc);
+        if (!s.has_min) continue;
+        __m128 m = _mm_load_ps(v[2] + i), m_scale = _mm_load_ps(v[3] + i);
+        /* the m of a block of 32 is the negated minimum */
+        acc = s.block == 256 ? _mm_fnmadd_ps(m, m_scale, acc) : _mm_fmadd_ps(m, m_scale, acc);
     }
     return acc;
 }
 
-/* The scales of the pairs of weights in register i. */
-INLINE __m512i spread(const int16_t scale[16], int i) {
+/* The scales of the pairs of weights in register i of the lower or the upper block of two. */
+INLINE __m512i spread(__m512i scale, int upper, int i) {
     const __m512i first = _mm512_set_epi16(3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0,
                                            0, 0, 0, 0, 0, 0);
-    __m512i v = _mm512_castsi256_si512(_mm256_load_si256((const void *)scale));
-    return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(4 * i))), v);
+    return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(16 * upper + 4 * i))), scale);
 }
 
-/* Blocks of K that rows are cut into: [first, first + n). */
-typedef struct {
-    const activations *a;
-    size_t n_tok, first, n;
-    token t[MAX_STEP];
-} slice;
-
-INLINE void prepare(slice *k, const activations *a, size_t n_tok, size_t first, size_t n, size_t block) {
-    k->a = a;
-    k->n_tok = n_tok;
-    k->first = first;
-    k->n = n;
-    for (size_t i = 0; i < n + 2 * RUN; i++) {
-        for (size_t t = 0; t < n_tok; t++) {
-            size_t at = (first + i % n) * n_tok + t;
-            k->t[t].scale[i] = a->scale[at];
-            if (block == 256) {
-                memcpy(k->t[t].sums[i], a->sum + 16 * at, sizeof k->t[t].sums[i]);
-            } else {
-                k->t[t].sum[i] = a->sum[2 * at] + a->sum[2 * at + 1];
-            }
-        }
-    }
+/* Which of the four blocks of a run each lane is about: lane 4 b + j, stream j. */
+INLINE __m512 each_four(float a, float b, float c, float d) {
+    return _mm512_set_ps(d, d, d, d, c, c, c, c, b, b, b, b, a, a, a, a);
 }
 
-/* n super-blocks that stand one behind the other, the first at the beginning of the slice: terms from `out` on. */
-INLINE void stretch_256(const uint8_t *p, size_t n, const slice *k, size_t out, terms *x, const shape s) {
-    for (size_t i = 0, b = 0; i < n; i += RUN, p += RUN * s.bytes, out += RUN, b = (b + RUN) % k->n) {
-        size_t run = n - i < RUN ? n - i : RUN;
-        const uint8_t *at[RUN];
+/* Four super-blocks from b on, or n where fewer are left, of the four rows that stand at `at` there. */
+INLINE void run_256(const uint8_t *const at[4], const activations *a, size_t n_tok, size_t b, size_t n,
+                    __m128 acc[MAX_STEP], const shape s) {
+    __m512i product[MAX_STEP][4], other[MAX_STEP][8];
+    const uint8_t *block[RUN];
+#pragma GCC unroll 1
+    for (size_t i = 0; i < 4; i++) {
+        size_t k = i < n ? i : 0;
+        const int8_t *act = a->q + (b + k) * n_tok * 256;
+        __m512i part[MAX_STEP][4], bytes = _mm512_setzero_si512();
         heads h;
-        __m512i product[MAX_STEP][RUN];
-        for (size_t j = 0; j < RUN; j++) at[j] = p + (j < run ? j : 0) * s.bytes;
-        s.heads(at, &h);
-        for (size_t j = 0, in_row = b; j < RUN; j++, in_row = in_row + 1 < k->n ? in_row + 1 : 0) {
-            __m512i q[4];
-            for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(at[j] + AHEAD + line, _MM_HINT_T0);
-            s.weights(at[j], q);
-            const int8_t *act = k->a->q + (k->first + in_row) * k->n_tok * 256;
-            for (size_t t = 0; t < k->n_tok; t++) {
-                __m512i sum = _mm512_setzero_si512();
-                for (int v = 0; v < 4; v++) {
+        for (size_t j = 0; j < 4; j++) block[4 * i + j] = at[j] + k * s.bytes;
+        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i] + s.head_at), 0);
+        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 1] + s.head_at), 1);
+        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 2] + s.head_at), 2);
+        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 3] + s.head_at), 3);
+        s.heads(bytes, &h);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            __m512i q[4], scale[4];
+            const uint8_t *p = block[4 * i + (size_t)j];
+            for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
+            s.weights(p, q);
+            for (int v = 0; v < 4; v++) scale[v] = spread(h.scale[j / 2], j % 2, v);
+            for (size_t t = 0; t < n_tok; t++) {
+                part[t][j] = _mm512_setzero_si512();
+                for (size_t v = 0; v < 4; v++) {
                     __m512i pairs = _mm512_maddubs_epi16(q[v], _mm512_loadu_si512(act + t * 256 + 64 * v));
-                    sum = _mm512_dpwssd_epi32(sum, pairs, spread(h.scale[j], v));
+                    part[t][j] = _mm512_dpwssd_epi32(part[t][j], pairs, scale[v]);
                 }
-                product[t][j] = sum;
             }
         }
-        for (size_t t = 0; t < k->n_tok; t++) {
-            const token *tok = &k->t[t];
-            __m512i other[8], sum = sum_sixteen(product[t]);
-            __m512 scale = _mm512_loadu_ps(tok->scale + b);
-            for (size_t j = 0; j < 8; j++) {
-                __m512i sums = _mm512_loadu_si512(tok->sums[b + 2 * j]);
-                other[j] = _mm512_madd_epi16(_mm512_load_si512(h.factor[2 * j]), sums);
-            }
-            __m512i total = sum_halves(other);
-            if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
-            _mm512_storeu_ps(x[t].value + out, _mm512_cvtepi32_ps(sum));
-            _mm512_storeu_ps(x[t].scale + out, _mm512_mul_ps(_mm512_load_ps(h.d), scale));
-            if (!s.has_min) continue;
-            _mm512_storeu_ps(x[t].min + out, _mm512_cvtepi32_ps(total));
-            _mm512_storeu_ps(x[t].min_scale + out, _mm512_mul_ps(_mm512_load_ps(h.dmin), scale));
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512i sums = twice((const uint8_t *)(a->sum + ((b + k) * n_tok + t) * 16));
+            product[t][i] = sum_four(part[t]);
+            other[t][2 * i] = _mm512_madd_epi16(h.factor[0], sums);
+            other[t][2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
         }
+    }
+    __m512 d = halves_at(block, s.d_at), dmin = s.has_min ? halves_at(block, s.d_at + 2) : d;
+    for (size_t t = 0; t < n_tok; t++) {
+        const float *scales = a->scale + b * n_tok + t;
+        __m512 scale = each_four(scales[0], scales[n > 1 ? n_tok : 0], scales[n > 2 ? 2 * n_tok : 0],
+                                 scales[n > 3 ? 3 * n_tok : 0]);
+        __m512i sum = sum_sixteen(product[t]), total = sum_halves(sum_four(other[t]), sum_four(other[t] + 4));
+        if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
+        acc[t] = chain(acc[t], n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
+                       _mm512_mul_ps(dmin, scale), s);
     }
 }
 
-/* The same for blocks of 32: two a register, 32 a run. */
-INLINE void stretch_32(const uint8_t *p, size_t n, const slice *k, size_t out, terms *x, const shape s) {
-    for (size_t i = 0, b = 0; i < n; i += 2 * RUN, p += 2 * RUN * s.bytes, out += 2 * RUN, b = (b + 2 * RUN) % k->n) {
-        size_t run = n - i < 2 * RUN ? n - i : 2 * RUN;
-        const uint8_t *at[2 * RUN];
-        __m512i dot[MAX_STEP][RUN];
-        for (size_t j = 0; j < 2 * RUN; j++) at[j] = p + (j < run ? j : 0) * s.bytes;
-        for (size_t j = 0, in_row = b; j < RUN; j++) {
-            bool two = 2 * j + 1 < run;
-            size_t next = in_row + 1 < k->n ? in_row + 1 : 0;
-            _mm_prefetch(at[2 * j] + AHEAD, _MM_HINT_T0);
-            __m512i q = s.pair(at[2 * j], two);
-            for (size_t t = 0; t < k->n_tok; t++) {
-                const int8_t *low = k->a->q + ((k->first + in_row) * k->n_tok + t) * 32;
-                const int8_t *high = k->a->q + ((k->first + next) * k->n_tok + t) * 32;
-                __m512i act = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)low));
-                act = _mm512_inserti64x4(act, _mm256_loadu_si256((const void *)high), 1);
-                dot[t][j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act);
-            }
-            in_row = next + 1 < k->n ? next + 1 : 0;
+/* The same for blocks of 32, two a register. */
+INLINE void run_32(const uint8_t *const at[4], const activations *a, size_t n_tok, size_t b, size_t n,
+                   __m128 acc[MAX_STEP], const shape s) {
+    __m512i dot[MAX_STEP][8];
+    const uint8_t *block[RUN];
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 4; j++) block[4 * i + j] = at[j] + (i < n ? i : 0) * s.bytes;
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        size_t k = 2 * i < n ? 2 * i : 0;
+        bool two = k + 1 < n;
+        __m512i act[MAX_STEP];
+        for (size_t t = 0; t < n_tok; t++) {
+            const int8_t *q = a->q + ((b + k) * n_tok + t) * 32;
+            act[t] = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)q));
+            q += two ? n_tok * 32 : 0;
+            act[t] = _mm512_inserti64x4(act[t], _mm256_loadu_si256((const void *)q), 1);
         }
-        for (size_t half = 0; half < 2; half++) {
-            __m512 d = halves_at(at + RUN * half, 0), m = s.has_min ? halves_at(at + RUN * half, 2) : d;
-            size_t from = b + RUN * half, to = out + RUN * half;
-            for (size_t t = 0; t < k->n_tok; t++) {
-                const token *tok = &k->t[t];
-                __m512i sum = sum_halves(dot[t] + 8 * half), act = _mm512_loadu_si512(tok->sum + from);
-                __m512 scale = _mm512_loadu_ps(tok->scale + from);
-                if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(act, _mm512_set1_epi32(s.offset)));
-                _mm512_storeu_ps(x[t].value + to, _mm512_cvtepi32_ps(sum));
-                _mm512_storeu_ps(x[t].scale + to, _mm512_mul_ps(d, scale));
-                if (!s.has_min) continue;
-                _mm512_storeu_ps(x[t].min + to, _mm512_cvtepi32_ps(act));
-                _mm512_storeu_ps(x[t].min_scale + to, _mm512_mul_ps(m, scale));
+        for (size_t j = 0; j < 4; j++) {
+            _mm_prefetch(block[8 * i + j] + AHEAD, _MM_HINT_T0);
+            __m512i q = s.pair(block[8 * i + j], two);
+            for (size_t t = 0; t < n_tok; t++) {
+                dot[t][4 * i + j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
             }
         }
     }
-}
-
-INLINE void stretch(const uint8_t *p, size_t n, const slice *k, size_t out, terms *x, const shape s) {
-    if (s.block == 256) {
-        stretch_256(p, n, k, out, x, s);
-    } else {
-        stretch_32(p, n, k, out, x, s);
+    __m512 d = halves_at(block, 0), m = s.has_min ? halves_at(block, 2) : d;
+    for (size_t t = 0; t < n_tok; t++) {
+        float scale[4], sums[4];
+        for (size_t i = 0; i < 4; i++) {
+            size_t k = (b + (i < n ? i : 0)) * n_tok + t;
+            scale[i] = a->scale[k];
+            sums[i] = (float)(a->sum[2 * k] + a->sum[2 * k + 1]);
+        }
+        __m512 ds = each_four(scale[0], scale[1], scale[2], scale[3]);
+        __m512 sum = each_four(sums[0], sums[1], sums[2], sums[3]);
+        __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot[t]), sum_four(dot[t] + 4)));
+        /* exact: both are integers below 2^24, and so is the result */
+        if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
+        acc[t] = chain(acc[t], n, value, _mm512_mul_ps(d, ds), sum, _mm512_mul_ps(m, ds), s);
     }
 }
 
-/* Rows that fit a slice whole are one stretch, others a stretch each. */
-INLINE void step_rows(const matrix *w, const slice *k, size_t row, size_t n_rows, float *y, size_t y_stride,
-                      const shape s) {
-    terms x[MAX_STEP];
-    const uint8_t *p = w->data + row * w->row_bytes + k->first * s.bytes;
-    if (k->n * s.bytes == w->row_bytes) {
-        stretch(p, n_rows * k->n, k, 0, x, s);
-    } else {
-        for (size_t r = 0; r < n_rows; r++) stretch(p + r * w->row_bytes, k->n, k, r * k->n, x, s);
-    }
-    __mmask16 rows = first_lanes(n_rows);
-    for (size_t t = 0; t < k->n_tok; t++) {
-        float *to = y + t * y_stride + row;
-        __m512 acc = k->first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, to);
-        _mm512_mask_storeu_ps(to, rows, chain(&x[t], k->n, s, acc));
-    }
-}
-
+/* Four streams, a quarter of the rows each. */
 INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                  size_t y_stride, const shape s) {
-    size_t n_blocks = w->n_in / s.block;
-    slice k;
-    for (size_t first = 0; first < n_blocks; first += TERMS) {
-        prepare(&k, a, n_tok, first, n_blocks - first < TERMS ? n_blocks - first : TERMS, s.block);
-        k.n_tok = n_tok; /* a constant where it is one */
-        for (size_t row = row_begin; row < row_end; row += ROWS) {
-            step_rows(w, &k, row, row_end - row < ROWS ? row_end - row : ROWS, y, y_stride, s);
+    size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
+    for (size_t r = 0; r < quarter; r++) {
+        const uint8_t *at[4];
+        __m128 acc[MAX_STEP];
+        for (size_t j = 0; j < 4; j++) {
+            size_t row = row_begin + j * quarter + r;
+            at[j] = w->data + (row < row_end ? row : row_begin) * w->row_bytes; /* computed and not stored */
+        }
+        for (size_t t = 0; t < n_tok; t++) acc[t] = _mm_setzero_ps();
+        for (size_t b = 0; b < n_blocks; b += 4) {
+            if (s.block == 256) {
+                run_256(at, a, n_tok, b, n_blocks - b, acc, s);
+            } else {
+                run_32(at, a, n_tok, b, n_blocks - b, acc, s);
+            }
+            for (size_t j = 0; j < 4; j++) at[j] += 4 * s.bytes;
+        }
+        for (size_t t = 0; t < n_tok; t++) {
+            float sums[4];
+            _mm_storeu_ps(sums, acc[t]);
+            for (size_t j = 0; j < 4; j++) {
+                size_t row = row_begin + j * quarter + r;
+                if (row < row_end) y[t * y_stride + row] = sums[j];
+            }
         }
     }
 }
@@ -453,11 +383,12 @@ SLOT(q4_1, 32, 20, .pair = pair_q4_1, .has_min = true)
 SLOT(q5_0, 32, 22, .pair = pair_q5_0, .offset = 16)
 SLOT(q5_1, 32, 24, .pair = pair_q5_1, .has_min = true)
 SLOT(q8_0, 32, 34, .pair = pair_q8_0, .offset = 128)
-SLOT(q2_k, 256, 84, heads_q2_k, weights_q2_k, .has_min = true)
-SLOT(q3_k, 256, 110, heads_q3_k, weights_q3_k, .offset = 2)
-SLOT(q4_k, 256, 144, heads_six_bits, weights_q4_k, .has_min = true)
-SLOT(q5_k, 256, 176, heads_six_bits, weights_q5_k, .has_min = true)
-SLOT(q6_k, 256, 210, heads_q6_k, weights_q6_k, .offset = 5)
+/*           bytes head d */
+SLOT(q2_k, 256, 84, 0, 80, heads_q2_k, weights_q2_k, .has_min = true)
+SLOT(q3_k, 256, 110, 94, 108, heads_q3_k, weights_q3_k, .offset = 2)
+SLOT(q4_k, 256, 144, 0, 0, heads_six_bits, weights_q4_k, .has_min = true)
+SLOT(q5_k, 256, 176, 0, 0, heads_six_bits, weights_q5_k, .has_min = true)
+SLOT(q6_k, 256, 210, 192, 208, heads_q6_k, weights_q6_k, .offset = 5)
 
 matmul_fn *const avx512_step[QUANT_TYPE_COUNT] = {
     [QUANT_Q4_0] = q4_0_step, [QUANT_Q4_1] = q4_1_step, [QUANT_Q5_0] = q5_0_step, [QUANT_Q5_1] = q5_1_step,
