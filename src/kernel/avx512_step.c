@@ -5,8 +5,8 @@
  */
 #include "kernel/avx512.h"
 
-/* RUN: blocks that are reduced together. AHEAD: bytes between what is read and what is asked for. */
-enum { RUN = 16, AHEAD = 1536 };
+/* AHEAD: bytes between what is read and what is asked for. */
+enum { AHEAD = 1536 };
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
@@ -84,28 +84,16 @@ INLINE void heads_q3_k(__m512i bytes, heads *h) {
     heads_q6_k(_mm512_sub_epi8(or_bits(low, high, 0x30), _mm512_set1_epi8(32)), h);
 }
 
-INLINE uint16_t half_bits(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
+/* Where the four blocks of four rows stand: lane 4 b + j is block b of row j, in bytes from row 0. */
+typedef struct {
+    const uint8_t *at[4];
+    __m512i index;
+    __mmask16 there; /* blocks past the end of K are not read */
+} four_rows;
 
-/* A half of each of sixteen blocks. Words are inserted one by one: stored first and loaded together, they would have to
- * leave the store buffer. */
-INLINE __m512 halves_at(const uint8_t *const at[RUN], size_t offset) {
-    __m128i v[2];
-    for (int i = 0; i < 2; i++) {
-        const uint8_t *const *p = at + 8 * i;
-        v[i] = _mm_cvtsi32_si128(half_bits(p[0] + offset));
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[1] + offset), 1);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[2] + offset), 2);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[3] + offset), 3);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[4] + offset), 4);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[5] + offset), 5);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[6] + offset), 6);
-        v[i] = _mm_insert_epi16(v[i], half_bits(p[7] + offset), 7);
-    }
-    return _mm512_cvtph_ps(_mm256_set_m128i(v[1], v[0]));
+/* The two halves that stand `offset` bytes into each block, as a word. */
+INLINE __m512i words_at(const four_rows *g, size_t offset) {
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), g->there, g->index, g->at[0] + offset, 1);
 }
 
 /* ---- their weights --------------------------------------------------------------------------- */
@@ -236,32 +224,50 @@ INLINE __m512i spread(__m512i scale, int upper, int i) {
     return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(16 * upper + 4 * i))), scale);
 }
 
-/* Which of the four blocks of a run each lane is about: lane 4 b + j, stream j. */
-INLINE __m512 each_four(float a, float b, float c, float d) {
-    return _mm512_set_ps(d, d, d, d, c, c, c, c, b, b, b, b, a, a, a, a);
+/* What a token brings to blocks b .. b + 3, or to the n that are left: scales, and sums of 32 activations. */
+INLINE __m128 four_scales(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
+    if (n_tok == 1 && n >= 4) return _mm_loadu_ps(a->scale + b);
+    const float *v = a->scale + b * n_tok + t;
+    return _mm_setr_ps(v[0], v[n > 1 ? n_tok : 0], v[n > 2 ? 2 * n_tok : 0], v[n > 3 ? 3 * n_tok : 0]);
 }
 
-/* Four super-blocks from b on, or n where fewer are left, of the four rows that stand at `at` there. */
-INLINE void run_256(const uint8_t *const at[4], const activations *a, size_t n_tok, size_t b, size_t n,
-                    __m128 acc[MAX_STEP], const shape s) {
+INLINE int sum_of_32(const int16_t *sum) { return sum[0] + sum[1]; }
+
+INLINE __m128 four_sums(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
+    const int16_t *v = a->sum + 2 * (b * n_tok + t);
+    if (n_tok == 1 && n >= 4) {
+        return _mm_cvtepi32_ps(_mm_madd_epi16(_mm_loadu_si128((const void *)v), _mm_set1_epi16(1)));
+    }
+    n_tok *= 2;
+    return _mm_cvtepi32_ps(_mm_setr_epi32(sum_of_32(v), sum_of_32(v + (n > 1 ? n_tok : 0)),
+                                          sum_of_32(v + (n > 2 ? 2 * n_tok : 0)),
+                                          sum_of_32(v + (n > 3 ? 3 * n_tok : 0))));
+}
+
+/* Lane 4 b + j is v's lane b. */
+INLINE __m512 each_four(__m128 v) {
+    const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(v));
+}
+
+/* Four super-blocks from b on, or n where fewer are left, of four rows. */
+INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
+                    const shape s) {
     __m512i product[MAX_STEP][4], other[MAX_STEP][8];
-    const uint8_t *block[RUN];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
-        size_t k = i < n ? i : 0;
+        size_t k = i < n ? i : 0, offset = k * s.bytes;
         const int8_t *act = a->q + (b + k) * n_tok * 256;
-        __m512i part[MAX_STEP][4], bytes = _mm512_setzero_si512();
+        __m512i part[MAX_STEP][4], bytes = _mm512_castsi128_si512(load_16(g->at[0] + offset + s.head_at));
         heads h;
-        for (size_t j = 0; j < 4; j++) block[4 * i + j] = at[j] + k * s.bytes;
-        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i] + s.head_at), 0);
-        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 1] + s.head_at), 1);
-        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 2] + s.head_at), 2);
-        bytes = _mm512_inserti32x4(bytes, load_16(block[4 * i + 3] + s.head_at), 3);
+        bytes = _mm512_inserti32x4(bytes, load_16(g->at[1] + offset + s.head_at), 1);
+        bytes = _mm512_inserti32x4(bytes, load_16(g->at[2] + offset + s.head_at), 2);
+        bytes = _mm512_inserti32x4(bytes, load_16(g->at[3] + offset + s.head_at), 3);
         s.heads(bytes, &h);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m512i q[4], scale[4];
-            const uint8_t *p = block[4 * i + (size_t)j];
+            const uint8_t *p = g->at[j] + offset;
             for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
             s.weights(p, q);
             for (int v = 0; v < 4; v++) scale[v] = spread(h.scale[j / 2], j % 2, v);
@@ -280,11 +286,10 @@ INLINE void run_256(const uint8_t *const at[4], const activations *a, size_t n_t
             other[t][2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
         }
     }
-    __m512 d = halves_at(block, s.d_at), dmin = s.has_min ? halves_at(block, s.d_at + 2) : d;
+    __m512i halves = words_at(g, s.has_min ? s.d_at : s.d_at - 2); /* d and dmin, or what stands before d and d */
+    __m512 d = s.has_min ? low_halves(halves) : high_halves(halves), dmin = high_halves(halves);
     for (size_t t = 0; t < n_tok; t++) {
-        const float *scales = a->scale + b * n_tok + t;
-        __m512 scale = each_four(scales[0], scales[n > 1 ? n_tok : 0], scales[n > 2 ? 2 * n_tok : 0],
-                                 scales[n > 3 ? 3 * n_tok : 0]);
+        __m512 scale = each_four(four_scales(a, n_tok, t, b, n));
         __m512i sum = sum_sixteen(product[t]), total = sum_halves(sum_four(other[t]), sum_four(other[t] + 4));
         if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
         acc[t] = chain(acc[t], n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
@@ -293,13 +298,9 @@ INLINE void run_256(const uint8_t *const at[4], const activations *a, size_t n_t
 }
 
 /* The same for blocks of 32, two a register. */
-INLINE void run_32(const uint8_t *const at[4], const activations *a, size_t n_tok, size_t b, size_t n,
-                   __m128 acc[MAX_STEP], const shape s) {
+INLINE void run_32(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
+                   const shape s) {
     __m512i dot[MAX_STEP][8];
-    const uint8_t *block[RUN];
-    for (size_t i = 0; i < 4; i++) {
-        for (size_t j = 0; j < 4; j++) block[4 * i + j] = at[j] + (i < n ? i : 0) * s.bytes;
-    }
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
         size_t k = 2 * i < n ? 2 * i : 0;
@@ -312,27 +313,31 @@ INLINE void run_32(const uint8_t *const at[4], const activations *a, size_t n_to
             act[t] = _mm512_inserti64x4(act[t], _mm256_loadu_si256((const void *)q), 1);
         }
         for (size_t j = 0; j < 4; j++) {
-            _mm_prefetch(block[8 * i + j] + AHEAD, _MM_HINT_T0);
-            __m512i q = s.pair(block[8 * i + j], two);
+            const uint8_t *p = g->at[j] + k * s.bytes;
+            _mm_prefetch(p + AHEAD, _MM_HINT_T0);
+            __m512i q = s.pair(p, two);
             for (size_t t = 0; t < n_tok; t++) {
                 dot[t][4 * i + j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
             }
         }
     }
-    __m512 d = halves_at(block, 0), m = s.has_min ? halves_at(block, 2) : d;
+    __m512i halves = words_at(g, 0);
+    __m512 d = low_halves(halves), m = high_halves(halves);
     for (size_t t = 0; t < n_tok; t++) {
-        float scale[4], sums[4];
-        for (size_t i = 0; i < 4; i++) {
-            size_t k = (b + (i < n ? i : 0)) * n_tok + t;
-            scale[i] = a->scale[k];
-            sums[i] = (float)(a->sum[2 * k] + a->sum[2 * k + 1]);
-        }
-        __m512 ds = each_four(scale[0], scale[1], scale[2], scale[3]);
-        __m512 sum = each_four(sums[0], sums[1], sums[2], sums[3]);
+        __m512 scale = each_four(four_scales(a, n_tok, t, b, n)), sum = each_four(four_sums(a, n_tok, t, b, n));
         __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot[t]), sum_four(dot[t] + 4)));
         /* exact: both are integers below 2^24, and so is the result */
         if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
-        acc[t] = chain(acc[t], n, value, _mm512_mul_ps(d, ds), sum, _mm512_mul_ps(m, ds), s);
+        acc[t] = chain(acc[t], n, value, _mm512_mul_ps(d, scale), sum, _mm512_mul_ps(m, scale), s);
+    }
+}
+
+INLINE void run(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
+                const shape s) {
+    if (s.block == 256) {
+        run_256(g, a, n_tok, b, n, acc, s);
+    } else {
+        run_32(g, a, n_tok, b, n, acc, s);
     }
 }
 
@@ -341,27 +346,34 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
                  size_t y_stride, const shape s) {
     size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
     for (size_t r = 0; r < quarter; r++) {
-        const uint8_t *at[4];
+        four_rows g = {.there = 0xFFFF};
+        int32_t behind[4]; /* bytes from row 0 */
+        size_t row[4];
         __m128 acc[MAX_STEP];
         for (size_t j = 0; j < 4; j++) {
-            size_t row = row_begin + j * quarter + r;
-            at[j] = w->data + (row < row_end ? row : row_begin) * w->row_bytes; /* computed and not stored */
+            row[j] = row_begin + j * quarter + r;
+            size_t read = row[j] < row_end ? row[j] : row_begin + r; /* computed and not stored */
+            g.at[j] = w->data + read * w->row_bytes;
+            behind[j] = (int32_t)(g.at[j] - g.at[0]);
+        }
+        g.index = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)behind));
+        for (int i = 0; i < 4; i++) {
+            const __mmask16 lanes = (__mmask16)(0xF << 4 * i);
+            g.index = _mm512_mask_add_epi32(g.index, lanes, g.index, _mm512_set1_epi32(i * (int)s.bytes));
         }
         for (size_t t = 0; t < n_tok; t++) acc[t] = _mm_setzero_ps();
-        for (size_t b = 0; b < n_blocks; b += 4) {
-            if (s.block == 256) {
-                run_256(at, a, n_tok, b, n_blocks - b, acc, s);
-            } else {
-                run_32(at, a, n_tok, b, n_blocks - b, acc, s);
-            }
-            for (size_t j = 0; j < 4; j++) at[j] += 4 * s.bytes;
+        size_t b = 0;
+        for (; b + 4 <= n_blocks; b += 4) {
+            run(&g, a, n_tok, b, 4, acc, s);
+            for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
         }
+        g.there = (__mmask16)((1u << 4 * (n_blocks - b)) - 1);
+        if (b < n_blocks) run(&g, a, n_tok, b, n_blocks - b, acc, s);
         for (size_t t = 0; t < n_tok; t++) {
             float sums[4];
             _mm_storeu_ps(sums, acc[t]);
             for (size_t j = 0; j < 4; j++) {
-                size_t row = row_begin + j * quarter + r;
-                if (row < row_end) y[t * y_stride + row] = sums[j];
+                if (row[j] < row_end) y[t * y_stride + row[j]] = sums[j];
             }
         }
     }
