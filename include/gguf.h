@@ -47,10 +47,12 @@ typedef struct gguf_model gguf_model;
 typedef struct gguf_vocab gguf_vocab;
 
 typedef struct {
-    bool no_mmap;       /* read the file into memory instead of mapping it */
-    bool mlock;         /* keep the mapped file in memory; a warning where that is refused */
-    bool vocab_only;    /* load the vocabulary alone: works without tensors and hyper-parameters */
-    const char *pre;    /* the pre-tokenizer to use instead of the one that the file names, or NULL */
+    bool no_mmap;                 /* read the file into memory instead of mapping it */
+    bool mlock;                   /* keep the mapped file in memory; a warning where that is refused */
+    bool vocab_only;              /* load the vocabulary alone: works without tensors and hyper-parameters */
+    const char *pre;              /* the pre-tokenizer to use instead of the one that the file names, or NULL */
+    const char *const *overrides; /* [n_overrides], metadata instead of the file's: "KEY=int|float|bool|str:VALUE", */
+    size_t n_overrides; /* several separated by commas; a key with a leading '.' gets the architecture's name */
     gguf_warn_fn *warn; /* or NULL */
     void *warn_ctx;
 } gguf_model_params;
@@ -122,9 +124,10 @@ typedef struct gguf_session gguf_session;
 typedef enum { GGUF_CACHE_F16, GGUF_CACHE_F32, GGUF_CACHE_BF16, GGUF_CACHE_Q8_0 } gguf_cache_type;
 
 typedef struct {
-    uint32_t n_ctx;     /* positions at most; 0: the trained context, lowered with a warning if too large */
-    uint32_t n_batch;   /* positions computed at once; 0: 512 */
-    uint32_t n_threads; /* 0: what affinity, cgroup and cores allow */
+    uint32_t n_ctx;           /* positions at most; 0: the trained context, lowered with a warning if too large */
+    uint32_t n_batch;         /* positions computed at once; 0: 512 */
+    uint32_t n_threads;       /* 0: what affinity, cgroup and cores allow */
+    uint32_t n_threads_batch; /* the same for more than one token at once; 0: n_threads */
     gguf_cache_type cache_k, cache_v;
     bool profile;       /* time every operation: gguf_session_profile */
     gguf_warn_fn *warn; /* or NULL */
@@ -169,29 +172,52 @@ bool gguf_session_rewind(gguf_session *session, uint32_t position, gguf_error *e
 
 typedef struct gguf_sampler gguf_sampler;
 
-/* The chain, in this order; a step whose value is the one in brackets does nothing. */
 typedef struct {
-    int32_t penalty_last_n;  /* tokens looked back at by the penalties; 0 none, -1 all [0] */
-    float penalty_repeat;    /* [1] */
-    float penalty_frequency; /* [0] */
-    float penalty_presence;  /* [0] */
-    int32_t top_k;           /* [0] */
+    int32_t id;
+    float bias; /* added to the logit; -INFINITY: never chosen */
+} gguf_logit_bias;
+
+/* The chain's samplers, in its default order; one whose value is the one in brackets does nothing. */
+typedef struct {
+    int32_t penalty_last_n;          /* tokens looked back at by the penalties; 0 none, -1 all [0] */
+    float penalty_repeat;            /* [1] */
+    float penalty_frequency;         /* [0] */
+    float penalty_presence;          /* [0] */
+    float dry_multiplier;            /* [0] */
+    float dry_base;                  /* at least 1 */
+    int32_t dry_allowed_length;      /* repeats up to this length cost nothing */
+    int32_t dry_last_n;              /* tokens looked back at; -1: all, up to a million [0] */
+    const char *const *dry_breakers; /* [n_dry_breakers], texts that end a sequence; they need `vocab` */
+    size_t n_dry_breakers;
+    const gguf_vocab *vocab; /* or NULL */
+    float top_n_sigma;       /* [0 and less] */
+    int32_t top_k;           /* [0 and less] */
     float typical_p;         /* [1] */
     float top_p;             /* [1] */
     float min_p;             /* [0] */
+    float xtc_probability;   /* [0] */
+    float xtc_threshold;     /* [above 0.5] */
     float temperature;       /* 0: greedy */
+    float dynatemp_range;    /* temperature - range to temperature + range, by the entropy [0] */
+    float dynatemp_exponent;
+    int mirostat; /* 1 or 2: with the temperature alone, instead of the chain [0] */
+    float mirostat_tau, mirostat_eta;
+    const gguf_logit_bias *bias; /* [n_bias], added before everything else */
+    size_t n_bias;
+    const char *samplers;        /* another chain: "top_k;temperature"; NULL: the order above */
+    const char *sampler_letters; /* the same in letters, "kt", where samplers is NULL */
     uint64_t seed;
 } gguf_sampler_params;
 
 /* llama.cpp's defaults, seed 0: top-k 40, top-p 0.95, min-p 0.05, temperature 0.8. */
 gguf_sampler_params gguf_sampler_defaults(void);
-/* params may be NULL. Values that make no sense: GGUF_ERR_USAGE. */
+/* params may be NULL; what it points to is copied. Values that make no sense: GGUF_ERR_USAGE. */
 gguf_sampler *gguf_sampler_open(uint32_t n_vocab, const gguf_sampler_params *params, gguf_error *err);
 void gguf_sampler_close(gguf_sampler *sampler); /* NULL is fine */
 /* Chooses an id from logits [n_vocab], which stay as they are. The same seed, parameters and logits
  * give the same id on every machine. Ties go to the lower id. Ids in `banned` are never chosen. */
 int32_t gguf_sampler_sample(gguf_sampler *sampler, const float *logits, const int32_t *banned, size_t n_banned);
-/* Tells the sampler that the text goes on with this id (of the prompt, too): the penalties count it. */
+/* Tells the sampler that the text goes on with this id (of the prompt, too): the penalties and DRY look back at it. */
 void gguf_sampler_accept(gguf_sampler *sampler, int32_t id);
 
 typedef struct {

@@ -10,6 +10,7 @@ quant: base quant
 format: base quant format
 text: base format text
 kernel: base quant kernel
+sample: base kernel sample
 backend: base quant kernel backend
 model: base quant format text kernel backend model
 session: base quant format kernel backend model session

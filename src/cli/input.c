@@ -31,26 +31,33 @@ static int hex_digit(char c) {
                                   : -1;
 }
 
-/* One escape after its backslash: adds its byte and returns the length, or 0 where it is none. */
-static size_t add_escape(buffer *b, const char *p) {
+/* One escape after its backslash: its byte, and its length, or 0 where it is none. */
+static size_t read_escape(const char *p, char *byte) {
     static const char from[] = "nrt'\"\\", to[] = "\n\r\t'\"\\";
     const char *known = *p ? strchr(from, *p) : NULL;
     if (known) {
-        buffer_add(b, &to[known - from], 1);
+        *byte = to[known - from];
         return 1;
     }
-    if (*p == 'x' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
-        char byte = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
-        buffer_add(b, &byte, 1);
-        return 3;
+    if (*p != 'x' || hex_digit(p[1]) < 0 || hex_digit(p[2]) < 0) return 0;
+    *byte = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
+    return 3;
+}
+
+void unescape(char *text) {
+    char *to = text;
+    for (const char *p = text; *p; to++) {
+        *to = *p;
+        p += 1 + (*p == '\\' ? read_escape(p + 1, to) : 0);
     }
-    return 0;
+    *to = 0;
 }
 
 static void add_prompt(buffer *b, const char *text, bool escapes) {
     for (const char *p = text; *p;) {
-        size_t n = escapes && *p == '\\' ? add_escape(b, p + 1) : 0;
-        if (n == 0) buffer_add(b, p, 1);
+        char byte = *p;
+        size_t n = escapes && *p == '\\' ? read_escape(p + 1, &byte) : 0;
+        buffer_add(b, &byte, 1);
         p += n + 1;
     }
 }
@@ -71,6 +78,8 @@ gguf_model_params model_params(const options *o, const char *name, bool vocab_on
                                .mlock = o->mlock,
                                .vocab_only = vocab_only,
                                .pre = o->pre,
+                               .overrides = o->override_kv.items,
+                               .n_overrides = (size_t)o->override_kv.n,
                                .warn = print_warning,
                                .warn_ctx = (void *)(uintptr_t)name};
 }
@@ -82,6 +91,7 @@ gguf_session_params session_params(const options *o, const char *name) {
         .n_ctx = (uint32_t)o->ctx,
         .n_batch = (uint32_t)batch,
         .n_threads = o->threads > 0 ? (uint32_t)o->threads : 0,
+        .n_threads_batch = o->threads_batch > 0 ? (uint32_t)o->threads_batch : 0,
         .cache_k = (gguf_cache_type)o->cache_k,
         .cache_v = (gguf_cache_type)o->cache_v,
         .warn = print_warning,

@@ -6,13 +6,25 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "cli/input.h"
 
-typedef enum { OPT_ON, OPT_OFF, OPT_TEXT, OPT_INT, OPT_REAL, OPT_CACHE, OPT_LIST, OPT_ONE, OPT_ZERO } option_kind;
+typedef enum {
+    OPT_ON,
+    OPT_OFF,
+    OPT_TEXT,
+    OPT_INT,
+    OPT_REAL,
+    OPT_CACHE,
+    OPT_CHOICE,
+    OPT_LIST,
+    OPT_ONE,
+    OPT_ZERO
+} option_kind;
 
 typedef struct {
     unsigned commands;
     const char *names; /* "-m, --model": the first long one is the flag's name */
-    const char *arg;   /* "FILE"; NULL: it takes none */
+    const char *arg;   /* "FILE"; NULL: it takes none; of a choice "on|off|auto" */
     option_kind kind;
     size_t field;
     double min, max; /* of a number */
@@ -24,6 +36,7 @@ typedef struct {
 #define RUN_EVAL (CMD_RUN | CMD_EVAL)
 #define RUNS     (CMD_RUN | CMD_EVAL | CMD_BENCH)
 #define TEXT_IN  (CMD_RUN | CMD_TOKENIZE)
+#define LOADS    (CMD_RUN | CMD_EVAL | CMD_BENCH | CMD_TOKENIZE)
 
 /* clang-format off */
 static const flag flags[] = {
@@ -31,8 +44,8 @@ static const flag flags[] = {
 
     {TEXT_IN,      "-p, --prompt", "TEXT", OPT_TEXT, F(prompt), 0, 0, NULL, "the text; without -p and -f it is read from stdin"},
     {TEXT_IN,      "-f, --file", "FILE", OPT_TEXT, F(file), 0, 0, NULL, "read the text from FILE (- is stdin); it comes before -p"},
-    {TEXT_IN,      "-e, --escape", NULL, OPT_ON, F(escapes), 0, 0, NULL, "turn \\n \\t \\\\ \\\" \\xHH in -p into their bytes (on by default)"},
-    {TEXT_IN,      "--no-escape", NULL, OPT_OFF, F(escapes), 0, 0, NULL, "leave -p as it is"},
+    {TEXT_IN,      "-e, --escape", NULL, OPT_ON, F(escapes), 0, 0, NULL, "turn \\n \\t \\\\ \\\" \\xHH in -p, -r and --dry-sequence-breaker into their bytes (on by default)"},
+    {TEXT_IN,      "--no-escape", NULL, OPT_OFF, F(escapes), 0, 0, NULL, "leave them as they are"},
     {TEXT_IN,      "--parse-special", NULL, OPT_ON, F(parse_special), 0, 0, NULL, "names of control tokens in the text become these tokens"},
     {TEXT_IN,      "--no-bos", NULL, OPT_ON, F(no_bos), 0, 0, NULL, "leave out the BOS and EOS that the model asks for"},
 
@@ -46,10 +59,12 @@ static const flag flags[] = {
     {CMD_RUN,      "--json", NULL, OPT_ON, F(json), 0, 0, NULL, "print one JSON object at the end"},
     {CMD_RUN,      "--jsonl", NULL, OPT_ON, F(jsonl), 0, 0, NULL, "print one JSON object a token"},
     {CMD_RUN,      "--logprobs", "N", OPT_INT, F(logprobs), 0, 1000, NULL, "with --jsonl: the N likeliest tokens of each step"},
-    {CMD_RUN,      "--timings, --show-timings", NULL, OPT_ONE, F(timings), 0, 0, NULL, "print timings on stderr (on by default on a terminal)"},
-    {CMD_RUN,      "--no-timings", NULL, OPT_ZERO, F(timings), 0, 0, NULL, "print no timings"},
+    {CMD_RUN,      "--timings, --show-timings", NULL, OPT_ONE, F(timings), 0, 0, "LLAMA_ARG_SHOW_TIMINGS", "print timings on stderr (on by default on a terminal)"},
+    {CMD_RUN,      "--no-timings, --no-show-timings", NULL, OPT_ZERO, F(timings), 0, 0, "LLAMA_ARG_NO_SHOW_TIMINGS", "print no timings"},
     {CMD_RUN,      "--profile", NULL, OPT_ON, F(profile), 0, 0, NULL, "print time and bytes by kind of operation on stderr"},
     {CMD_RUN,      "--timeout", "S", OPT_REAL, F(timeout), 0, 1e9, NULL, "stop after S seconds with exit code 6; what was made is printed"},
+    {CMD_RUN,      "-st, --single-turn", NULL, OPT_ON, F(single_turn), 0, 0, NULL, "end a chat after the first answer"},
+    {CMD_RUN,      "--keep", "N", OPT_INT, F(keep), -1, 1e9, NULL, "tokens of the beginning that stay when a chat's context is full (-1: all of the first prompt)"},
     {CMD_RUN,      "-v, --verbose", NULL, OPT_ON, F(verbose), 0, 0, NULL, "say on stderr what is loaded and used"},
 
     {CMD_RUN,      "-s, --seed", "N", OPT_INT, F(seed), -1, 9e15, NULL, "seed of the sampler (-1: draw one)"},
@@ -57,11 +72,28 @@ static const flag flags[] = {
     {CMD_RUN,      "--top-k", "N", OPT_INT, F(top_k), -1, 1e9, "LLAMA_ARG_TOP_K", "keep the N likeliest tokens (0: all)"},
     {CMD_RUN,      "--top-p", "X", OPT_REAL, F(top_p), 0, 1e6, NULL, "keep the likeliest tokens that make up X (1: all)"},
     {CMD_RUN,      "--min-p", "X", OPT_REAL, F(min_p), 0, 1, NULL, "keep tokens at least X times as likely as the first (0: all)"},
-    {CMD_RUN,      "--typical", "X", OPT_REAL, F(typical), 0, 1e6, NULL, "locally typical sampling (1: off)"},
+    {CMD_RUN,      "--typical, --typical-p", "X", OPT_REAL, F(typical), 0, 1e6, NULL, "locally typical sampling (1: off)"},
+    {CMD_RUN,      "--top-n-sigma, --top-nsigma", "X", OPT_REAL, F(top_n_sigma), -1, 1e6, NULL, "keep tokens within X standard deviations of the likeliest (-1: off)"},
+    {CMD_RUN,      "--xtc-probability", "X", OPT_REAL, F(xtc_probability), 0, 1, NULL, "how often the likeliest tokens are left out (0: off)"},
+    {CMD_RUN,      "--xtc-threshold", "X", OPT_REAL, F(xtc_threshold), 0, 1, NULL, "those at least this likely, but the last of them (above 0.5: off)"},
     {CMD_RUN,      "--repeat-penalty", "X", OPT_REAL, F(repeat_penalty), 1e-6, 1e6, NULL, "make repeated tokens less likely (1: off)"},
     {CMD_RUN,      "--repeat-last-n", "N", OPT_INT, F(repeat_last_n), -1, 1 << 20, NULL, "tokens that the penalties look back at (0: none, -1: all)"},
     {CMD_RUN,      "--presence-penalty", "X", OPT_REAL, F(presence_penalty), -1e6, 1e6, NULL, "taken from the logits of tokens seen (0: off)"},
     {CMD_RUN,      "--frequency-penalty", "X", OPT_REAL, F(frequency_penalty), -1e6, 1e6, NULL, "the same for each time they were seen (0: off)"},
+
+    {CMD_RUN,      "--dry-multiplier", "X", OPT_REAL, F(dry_multiplier), -1e6, 1e6, NULL, "make tokens that go on with a repetition less likely (DRY; 0: off)"},
+    {CMD_RUN,      "--dry-base", "X", OPT_REAL, F(dry_base), 1, 1e6, NULL, "by multiplier * base^(length - allowed length)"},
+    {CMD_RUN,      "--dry-allowed-length", "N", OPT_INT, F(dry_allowed_length), 0, 1 << 20, NULL, "repetitions up to this length cost nothing"},
+    {CMD_RUN,      "--dry-penalty-last-n", "N", OPT_INT, F(dry_penalty_last_n), -1, 1 << 20, NULL, "tokens that DRY looks back at (0: none, -1: all)"},
+    {CMD_RUN,      "--dry-sequence-breaker", "TEXT", OPT_LIST, F(dry_breakers), 0, 0, NULL, "a text that ends a repetition, instead of \\n : \" *; may be given again; none: no text does"},
+    {CMD_RUN,      "--dynatemp-range", "X", OPT_REAL, F(dynatemp_range), 0, 1e6, NULL, "let the temperature go by up to X, down where the model is sure (0: off)"},
+    {CMD_RUN,      "--dynatemp-exp", "X", OPT_REAL, F(dynatemp_exp), -1e3, 1e3, NULL, "exponent of this"},
+    {CMD_RUN,      "--mirostat", "N", OPT_INT, F(mirostat), 0, 2, NULL, "Mirostat 1 or 2, with the temperature alone, instead of the other samplers (0: off)"},
+    {CMD_RUN,      "--mirostat-lr", "X", OPT_REAL, F(mirostat_lr), 0, 1e6, NULL, "its learning rate, eta"},
+    {CMD_RUN,      "--mirostat-ent", "X", OPT_REAL, F(mirostat_ent), 0, 1e6, NULL, "its target, tau: the surprise of a token, in bits"},
+    {CMD_RUN,      "-l, --logit-bias", "ID+X", OPT_LIST, F(logit_bias), 0, 0, NULL, "add X to a token's logit (15043+1, 15043-0.5; 15043-inf: never); may be given again"},
+    {CMD_RUN,      "--samplers", "NAMES", OPT_TEXT, F(samplers), 0, 0, NULL, "the samplers in their order, separated by ';' (penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature)"},
+    {CMD_RUN,      "--sampling-seq, --sampler-seq", "LETTERS", OPT_TEXT, F(sampling_seq), 0, 0, NULL, "the same, a letter each (edskypmxt)"},
 
     {CMD_INSPECT,  "--metadata", NULL, OPT_ON, F(metadata), 0, 0, NULL, "print every key with its value"},
     {CMD_INSPECT,  "--tensors", NULL, OPT_ON, F(tensors), 0, 0, NULL, "print every tensor: name, shape, type, bytes, offset, shard"},
@@ -95,12 +127,25 @@ static const flag flags[] = {
 
     {RUN_EVAL | CMD_INSPECT, "-c, --ctx-size", "N", OPT_INT, F(ctx), 0, 1 << 30, "LLAMA_ARG_CTX_SIZE", "positions of the context (0: as the model was trained)"},
     {RUN_EVAL,     "-t, --threads", "N", OPT_INT, F(threads), -1, 1024, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
+    {RUN_EVAL,     "-tb, --threads-batch", "N", OPT_INT, F(threads_batch), -1, 1024, NULL, "threads for prompts (default: as -t)"},
     {RUNS,         "-b, --batch-size", "N", OPT_INT, F(batch), 1, 1 << 16, "LLAMA_ARG_BATCH", "tokens of a prompt computed at once, at most"},
     {RUNS,         "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
     {RUNS | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32, bf16, q8_0"},
     {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32, bf16, q8_0"},
     {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
+    {RUN_EVAL,     "-fa, --flash-attn", "on|off|auto", OPT_CHOICE, F(flash_attn), 0, 0, "LLAMA_ARG_FLASH_ATTN", "read and not needed: attention always runs without a table of scores"},
+    {LOADS,        "--override-kv", "KEY=TYPE:VALUE", OPT_LIST, F(override_kv), 0, 0, NULL, "metadata instead of the file's; TYPE is int, float, bool or str; several with commas, or given again"},
+    {RUNS,         "--rope-scaling", "none|linear|yarn", OPT_CHOICE, F(rope_scaling), 0, 0, "LLAMA_ARG_ROPE_SCALING_TYPE", "how positions are scaled (default: as the file says, or linear)"},
+    {RUNS,         "--rope-scale", "X", OPT_REAL, F(rope_scale), 1e-6, 1e6, "LLAMA_ARG_ROPE_SCALE", "divide positions by X"},
+    {RUNS,         "--rope-freq-base", "X", OPT_REAL, F(rope_freq_base), 0, 1e15, "LLAMA_ARG_ROPE_FREQ_BASE", "RoPE's base (0: the file's)"},
+    {RUNS,         "--rope-freq-scale", "X", OPT_REAL, F(rope_freq_scale), 0, 1e6, "LLAMA_ARG_ROPE_FREQ_SCALE", "multiply positions by X: as --rope-scale 1/X (0: the file's)"},
+    {RUNS,         "--yarn-orig-ctx", "N", OPT_REAL, F(yarn_orig_ctx), 0, 1 << 30, "LLAMA_ARG_YARN_ORIG_CTX", "YaRN: context that the model was trained with at first (0: the file's)"},
+    {RUNS,         "--yarn-ext-factor", "X", OPT_REAL, F(yarn_ext_factor), -1, 1e6, "LLAMA_ARG_YARN_EXT_FACTOR", "YaRN: how much of the extrapolation is mixed in (-1: the file's)"},
+    {RUNS,         "--yarn-attn-factor", "X", OPT_REAL, F(yarn_attn_factor), -1, 1e6, "LLAMA_ARG_YARN_ATTN_FACTOR", "YaRN: scale of the attention (-1: the file's)"},
+    {RUNS,         "--yarn-beta-slow", "X", OPT_REAL, F(yarn_beta_slow), -1, 1e6, "LLAMA_ARG_YARN_BETA_SLOW", "YaRN: turns below which a pair is interpolated (-1: the file's)"},
+    {RUNS,         "--yarn-beta-fast", "X", OPT_REAL, F(yarn_beta_fast), -1, 1e6, "LLAMA_ARG_YARN_BETA_FAST", "YaRN: turns above which it is extrapolated (-1: the file's)"},
     {TEXT_IN,      "--pre", "NAME", OPT_TEXT, F(pre), 0, 0, NULL, "use this pre-tokenizer instead of the one that the file names"},
+    {CMD_ALL,      "--mmap", NULL, OPT_OFF, F(no_mmap), 0, 0, "LLAMA_ARG_MMAP", "map the file (the default)"},
     {CMD_ALL,      "--no-mmap", NULL, OPT_ON, F(no_mmap), 0, 0, "LLAMA_ARG_NO_MMAP", "read the file into memory instead of mapping it"},
     {RUN_EVAL,     "--mlock", NULL, OPT_ON, F(mlock), 0, 0, "LLAMA_ARG_MLOCK", "keep the file in memory"},
 
@@ -114,14 +159,25 @@ enum { N_FLAGS = sizeof flags / sizeof *flags };
 /* What a flag holds that is not given; everything else is zero. */
 static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
-    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5};
-    o->temp = 0.8; /* as written, not as the float beside it */
+    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5, .rope_scaling = -1};
+    /* numbers as written, not as the floats beside them */
+    o->temp = 0.8;
     o->top_p = 0.95;
     o->min_p = 0.05;
+    o->xtc_threshold = 0.1;
+    o->mirostat_lr = 0.1;
+    o->top_n_sigma = -1;
     o->typical = (double)s.typical_p;
     o->repeat_penalty = (double)s.penalty_repeat;
+    o->dry_base = (double)s.dry_base;
+    o->dynatemp_exp = (double)s.dynatemp_exponent;
+    o->mirostat_ent = (double)s.mirostat_tau;
     o->top_k = s.top_k;
     o->repeat_last_n = s.penalty_last_n;
+    o->dry_allowed_length = s.dry_allowed_length;
+    o->dry_penalty_last_n = s.dry_last_n;
+    o->rope_scale = o->rope_freq_base = o->rope_freq_scale = o->yarn_orig_ctx = NAN;
+    o->yarn_ext_factor = o->yarn_attn_factor = o->yarn_beta_fast = o->yarn_beta_slow = NAN;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -146,6 +202,26 @@ static bool number(const char *name, const char *text, const flag *f, double *ou
 const char *const cache_types[] =
     {[GGUF_CACHE_F16] = "f16", [GGUF_CACHE_F32] = "f32", [GGUF_CACHE_BF16] = "bf16", [GGUF_CACHE_Q8_0] = "q8_0", NULL};
 
+/* Words that LLAMA_ARG_* variables and llama.cpp's flags have for on and off: 1, 0, or -1 where it is neither. */
+static int on_or_off(const char *text) {
+    static const char *const words[] = {"off", "on", "disabled", "enabled", "false", "true", "0", "1"};
+    for (int i = 0; i < 8; i++) {
+        if (strcmp(text, words[i]) == 0) return i % 2;
+    }
+    return -1;
+}
+
+/* The place of text[0..n) in choices ("on|off|auto"), or -1. */
+static int64_t find_choice(const char *choices, const char *text) {
+    size_t n = strlen(text);
+    for (int64_t i = 0; *choices; i++) {
+        size_t len = strcspn(choices, "|");
+        if (len == n && memcmp(choices, text, n) == 0) return i;
+        choices += len + (choices[len] == '|');
+    }
+    return -1;
+}
+
 static bool set_value(options *o, const flag *f, const char *name, const char *text, gguf_error *err) {
     void *at = (char *)o + f->field;
     double v;
@@ -167,6 +243,13 @@ static bool set_value(options *o, const flag *f, const char *name, const char *t
             return true;
         }
         return fail(err, GGUF_ERR_USAGE, "%s takes f16, f32, bf16 or q8_0, not \"%s\"", name, text);
+    case OPT_CHOICE: {
+        int on = on_or_off(text);
+        int64_t i = find_choice(f->arg, on < 0 ? text : on ? "on" : "off");
+        if (i < 0) return fail(err, GGUF_ERR_USAGE, "%s takes one of %s, not \"%s\"", name, f->arg, text);
+        *(int64_t *)at = i;
+        return true;
+    }
     case OPT_LIST: {
         option_list *list = at;
         if (list->n == MAX_LIST) return fail(err, GGUF_ERR_USAGE, "%s can be given %d times at most", name, MAX_LIST);
@@ -205,17 +288,73 @@ static const flag *find(const command *c, const char *given, size_t n, bool *els
     return NULL;
 }
 
-/* LLAMA_ARG_* variables hold what the flag would; those of switches are on with anything but 0, false, off. */
+/* What a switch's variable says: LLAMA_ARG_NO_* by being there, the others by a word for on or off. */
+static bool set_switch(options *o, const flag *f, const char *value, gguf_error *err) {
+    int on = strstr(f->env, "_NO_") ? 1 : on_or_off(value);
+    if (on < 0) return fail(err, GGUF_ERR_USAGE, "%s takes on or off, not \"%s\"", f->env, value);
+    void *at = (char *)o + f->field;
+    if (on) return set_value(o, f, f->env, value, err);
+    if (f->kind == OPT_ONE || f->kind == OPT_ZERO) {
+        *(int64_t *)at = f->kind == OPT_ZERO;
+    } else {
+        *(bool *)at = f->kind == OPT_OFF;
+    }
+    return true;
+}
+
+/* LLAMA_ARG_* variables hold what the flag would. */
 static bool read_environment(const command *c, options *o, gguf_error *err) {
     for (size_t i = 0; i < N_FLAGS; i++) {
         const flag *f = &flags[i];
         const char *v = f->env && (f->commands & c->bit) ? getenv(f->env) : NULL;
-        if (!v || !*v) continue;
-        bool off = strcmp(v, "0") == 0 || strcmp(v, "false") == 0 || strcmp(v, "off") == 0;
-        if (!f->arg && off) continue;
-        if (!set_value(o, f, f->env, v, err)) return false;
+        if (!v || (!*v && f->arg)) continue;
+        if (f->arg ? !set_value(o, f, f->env, v, err) : !set_switch(o, f, v, err)) return false;
     }
     return true;
+}
+
+/* ---- after the flags ------------------------------------------------------------------------- */
+
+static bool add_override(options *o, const char *text, gguf_error *err) {
+    option_list *list = &o->override_kv;
+    if (list->n == MAX_LIST) return fail(err, GGUF_ERR_USAGE, "--override-kv and --rope-* are %d at most", MAX_LIST);
+    list->items[list->n++] = text;
+    return true;
+}
+
+/* The RoPE flags are other names for metadata. */
+static bool override_rope(options *o, gguf_error *err) {
+    static const char *const types[] = {"none", "linear", "yarn"};
+    double factor = o->rope_freq_scale > 0 ? 1 / o->rope_freq_scale : o->rope_scale;
+    const struct {
+        double value, least; /* what is less, or NAN, means the file's */
+        const char *key;
+    } rows[] = {
+        {factor, 1e-9, "rope.scaling.factor=float"},
+        {o->rope_freq_base, 1e-9, "rope.freq_base=float"},
+        {o->yarn_orig_ctx, 1, "rope.scaling.original_context_length=int"},
+        {o->yarn_ext_factor, 0, "rope.scaling.yarn_ext_factor=float"},
+        {o->yarn_attn_factor, 0, "rope.scaling.yarn_attn_factor=float"},
+        {o->yarn_beta_fast, 0, "rope.scaling.yarn_beta_fast=float"},
+        {o->yarn_beta_slow, 0, "rope.scaling.yarn_beta_slow=float"},
+    };
+    int n = 0;
+    char(*text)[64] = o->rope_overrides;
+    if (o->rope_scaling >= 0) {
+        snprintf(text[n], sizeof *text, ".rope.scaling.type=str:%s", types[o->rope_scaling]);
+        if (!add_override(o, text[n++], err)) return false;
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!(rows[i].value >= rows[i].least)) continue;
+        snprintf(text[n], sizeof *text, ".%s:%.12g", rows[i].key, rows[i].value);
+        if (!add_override(o, text[n++], err)) return false;
+    }
+    return true;
+}
+
+/* Escapes in texts besides the prompt; they stand in argv, which belongs to the program. */
+static void unescape_all(option_list *list) {
+    for (int64_t i = 0; i < list->n; i++) unescape((char *)(uintptr_t)list->items[i]);
 }
 
 bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err) {
@@ -265,7 +404,11 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
     if (o->gpu_layers > 0)
         return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",
                     (long long)o->gpu_layers);
-    return true;
+    if (o->escapes) {
+        unescape_all(&o->stops);
+        unescape_all(&o->dry_breakers);
+    }
+    return override_rope(o, err);
 }
 
 /* ---- help ------------------------------------------------------------------------------------ */

@@ -16,7 +16,7 @@ enum {
     CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE | CMD_BENCH,
 };
 
-enum { MAX_LIST = 64 };
+enum { MAX_LIST = 128, MAX_ROPE = 8 };
 
 /* A flag that may be given several times. */
 typedef struct {
@@ -33,21 +33,35 @@ typedef struct {
     const char *prompt, *file;
     bool escapes, parse_special, no_bos;
     /* machine */
-    int64_t threads, ctx, batch, ubatch;
+    int64_t threads, threads_batch, ctx, batch, ubatch;
     int64_t cache_k, cache_v; /* gguf_cache_type */
     bool no_mmap, mlock;
     int64_t gpu_layers;
-    double timeout; /* seconds; 0: none */
+    int64_t flash_attn; /* read for llama.cpp's sake: attention never stores its scores here */
+    /* metadata instead of the file's */
+    option_list override_kv;
+    int64_t rope_scaling;                                              /* -1: the file's; else of the flag's choices */
+    double rope_scale, rope_freq_base, rope_freq_scale, yarn_orig_ctx; /* NAN: the file's, as those that follow */
+    double yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
+    char rope_overrides[MAX_ROPE][64]; /* what these amount to, as items of override_kv */
+    double timeout;                    /* seconds; 0: none */
     /* run */
     int64_t n_predict;
     bool profile, echo, raw, ignore_eos, special, jsonl, verbose;
     int64_t timings; /* -1: where stderr is a terminal */
     int64_t logprobs;
     option_list stops;
+    int64_t keep;     /* of a chat whose context is full: tokens of the beginning that stay */
+    bool single_turn; /* of a chat */
     /* sampler */
     int64_t seed; /* -1: drawn */
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty;
     int64_t top_k, repeat_last_n;
+    double top_n_sigma, xtc_probability, xtc_threshold, dynatemp_range, dynatemp_exp;
+    double dry_multiplier, dry_base, mirostat_lr, mirostat_ent;
+    int64_t dry_allowed_length, dry_penalty_last_n, mirostat;
+    option_list dry_breakers, logit_bias;
+    const char *samplers, *sampling_seq;
     /* inspect */
     bool metadata, tensors, show_template, json_arrays, explain, plan, check, hash;
     const char *tensor, *values;

@@ -6,6 +6,7 @@
 
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/sampling.h"
 
 /* Everything of one run. */
 typedef struct {
@@ -62,19 +63,7 @@ static bool open_all(run *r, gguf_error *err) {
     r->session = gguf_session_open(r->model, &sp, err);
     if (!r->session) return false;
     r->seed = o->seed < 0 ? draw_seed() : (uint64_t)o->seed;
-    gguf_sampler_params p = {
-        .penalty_last_n = (int32_t)o->repeat_last_n,
-        .penalty_repeat = (float)o->repeat_penalty,
-        .penalty_frequency = (float)o->frequency_penalty,
-        .penalty_presence = (float)o->presence_penalty,
-        .top_k = (int32_t)o->top_k,
-        .typical_p = (float)o->typical,
-        .top_p = (float)o->top_p,
-        .min_p = (float)o->min_p,
-        .temperature = o->temp > 0 ? (float)o->temp : 0,
-        .seed = r->seed,
-    };
-    r->sampler = gguf_sampler_open(gguf_vocab_size(r->vocab), &p, err);
+    r->sampler = open_sampler(o, r->vocab, r->seed, err);
     return r->sampler != NULL;
 }
 

@@ -620,6 +620,26 @@ const gguf_shard *gguf_file_shard(const gguf_file *f, size_t i) { return &f->sha
 
 const gguf_kv *gguf_file_find_kv(const gguf_file *f, str key) { return part_kv(&f->parts[0], key); }
 
+bool gguf_file_set_kv(gguf_file *f, gguf_kv kv, gguf_error *err) {
+    part *p = &f->parts[0];
+    const gguf_kv *old = part_kv(p, kv.key);
+    kv.data = (const uint8_t *)arena_copy(&f->mem, (const char *)kv.data, kv.n_bytes, err);
+    if (!kv.data) return false;
+    if (old) {
+        kv.key = old->key;
+        p->kv[old - p->kv] = kv;
+        return true;
+    }
+    kv.key.p = arena_copy(&f->mem, kv.key.p, kv.key.n, err);
+    gguf_kv *more = arena_alloc(&f->mem, p->n_kv + 1, sizeof *more, "the keys", err);
+    if (!kv.key.p || !more) return false;
+    if (p->n_kv) memcpy(more, p->kv, p->n_kv * sizeof *more);
+    more[p->n_kv++] = kv;
+    p->kv = more;
+    const str *twice;
+    return index_names(&p->kv_index, &f->mem, p->kv, sizeof *p->kv, p->n_kv, &twice, err);
+}
+
 const gguf_tensor *gguf_file_find_tensor(const gguf_file *f, str name) {
     uint32_t slot = *find_slot(&f->tensor_index, f->tensors, sizeof *f->tensors, name);
     return slot ? &f->tensors[slot - 1] : NULL;

@@ -88,6 +88,12 @@ const gguf_tensor *gguf_file_tensor(const gguf_file *f, size_t i);
 size_t gguf_file_shard_count(const gguf_file *f);
 const gguf_shard *gguf_file_shard(const gguf_file *f, size_t i);
 
+/* Sets a key's value as "KEY=TYPE:VALUE" says, TYPE one of int, float, bool, str; several are separated by commas. A
+ * key that begins with '.' gets the architecture's name in front. GGUF_ERR_USAGE where it says nothing of the kind. */
+bool gguf_file_override(gguf_file *f, const char *text, gguf_error *err);
+/* Sets or adds one key; kv.key and kv.data[0..n_bytes) are copied. */
+bool gguf_file_set_kv(gguf_file *f, gguf_kv kv, gguf_error *err);
+
 /* By name, in constant time; NULL where there is none. */
 const gguf_kv *gguf_file_find_kv(const gguf_file *f, str key);
 const gguf_tensor *gguf_file_find_tensor(const gguf_file *f, str name);

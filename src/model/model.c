@@ -149,6 +149,9 @@ static bool fill_info(gguf_model *m, gguf_error *err) {
 
 static bool load(gguf_model *m, const gguf_model_params *params, gguf_error *err) {
     gguf_error vocab_err = {0};
+    for (size_t i = 0; i < params->n_overrides; i++) {
+        if (!gguf_file_override(m->file, params->overrides[i], err)) return false;
+    }
     m->vocab = vocab_load(m->file, params->pre, params->warn, params->warn_ctx, &vocab_err);
     if (!m->vocab && vocab_err.code != GGUF_OK) return fail(err, vocab_err.code, "%s", vocab_err.message);
     if (!params->vocab_only && !load_network(m, params, err)) return false;

@@ -11,7 +11,7 @@ struct gguf_session {
     const gguf_model *m;
     arena mem;
     const kernels *kernels;
-    backend *backend;
+    backend *backend, *batch_backend; /* the second for steps of several tokens; often the same */
     kv_cache cache;
     workspace w;
     void *work;
@@ -49,7 +49,7 @@ static bool choose_context(gguf_session *s, const gguf_session_params *p, gguf_e
             "have %.1f MiB: choose a smaller context (-c) or batch (-ub)",
             s->n_ctx, (double)cache / 0x1p20, (double)work / 0x1p20, (double)limit / 0x1p20);
     }
-    limit -= limit / 4; /* threads, the sampler and the rest of the program want some, too */
+    limit -= limit / 4;                /* threads, the sampler and the rest of the program want some, too */
     uint32_t low = 0, high = s->n_ctx; /* the largest that fits, by halving */
     while (high - low > 1) {
         uint32_t mid = low + (high - low) / 2;
@@ -85,10 +85,18 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     uint32_t n_threads = p->n_threads ? p->n_threads : (uint32_t)cpu_default_threads();
     if (n_threads > MAX_THREADS)
         return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
+    uint32_t n_batch_threads = p->n_threads_batch ? p->n_threads_batch : n_threads;
+    if (n_batch_threads > MAX_THREADS)
+        return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_batch_threads, MAX_THREADS);
     s->backend = backend_cpu_new(s->kernels, (int)n_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
-    if (!s->backend || !p->profile) return s->backend != NULL;
+    s->batch_backend = s->backend;
+    if (s->backend && n_batch_threads != n_threads)
+        s->batch_backend =
+            backend_cpu_new(s->kernels, (int)n_batch_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
+    if (!s->batch_backend || !p->profile) return s->batch_backend != NULL;
     s->costs = arena_alloc(&s->mem, OP_KIND_COUNT, sizeof *s->costs, "the profile", err);
     backend_profile(s->backend, s->costs);
+    backend_profile(s->batch_backend, s->costs);
     return s->costs != NULL;
 }
 
@@ -111,6 +119,7 @@ gguf_session *gguf_session_open(const gguf_model *m, const gguf_session_params *
 
 void gguf_session_close(gguf_session *s) {
     if (!s) return;
+    if (s->batch_backend != s->backend) backend_free(s->batch_backend);
     backend_free(s->backend);
     cache_close(&s->cache);
     memory_release(s->work, s->work_bytes);
@@ -149,9 +158,10 @@ static void show(gguf_session *s, int in_layer, const char *name, const step *st
 }
 
 static bool run(gguf_session *s, const op *ops, size_t n_ops, const step *st, gguf_error *err) {
-    if (!s->trace) return backend_run(s->backend, ops, n_ops, st, err);
+    backend *b = st->n_tok > 1 ? s->batch_backend : s->backend;
+    if (!s->trace) return backend_run(b, ops, n_ops, st, err);
     for (const op *o = ops; o < ops + n_ops; o++) {
-        if (!backend_run(s->backend, o, 1, st, err)) return false;
+        if (!backend_run(b, o, 1, st, err)) return false;
         show(s, o->layer, o->name, st, o->n, o->out);
         for (size_t i = 0; i < o->n_results; i++)
             show(s, o->layer, o->result[i].name, st, o->result[i].matrix->n_out, o->result[i].out);

@@ -113,6 +113,50 @@ check "--version" prints "gguf "
 LLAMA_ARG_N_PREDICT=3 $run -p "Once upon" --json >out 2>err </dev/null
 check "LLAMA_ARG_ variables are read" prints '"tokens":3'
 
+# threads for prompts; flags that are read for llama.cpp's sake
+for flags in "-tb 1" "-t 1 -tb 3" "-t 3 -tb 1" "-fa on" "-fa auto" "--keep 5" "-st" "--mmap"; do
+    expect 0 $run -p "Once upon" -n 12 $flags
+    check "the same text with $flags" cmp out first
+done
+expect 2 $run -p x -fa maybe
+check "the choices are named" says "on|off|auto"
+expect 0 $run -p "Once upon a time there was" -n 4 -t 1 -tb 2 --profile
+check "both threads' work is in the profile" test "$(grep -cE '^(matrix products|attention|rms norm) ' err)" -eq 3
+
+# metadata instead of the file's
+arch=llama
+expect 0 $run -p "Once upon" -n 12 --rope-freq-base 500
+cp out other_base
+check "--rope-freq-base changes the text" test "$(cksum <out)" != "$(cksum <first)"
+expect 0 $run -p "Once upon" -n 12 --override-kv $arch.rope.freq_base=float:500
+check "and is that key" cmp out other_base
+expect 0 $run -p "Once upon" -n 12 --rope-scale 4
+cp out scaled
+check "--rope-scale changes the text" test "$(cksum <out)" != "$(cksum <first)"
+for flags in "--rope-freq-scale 0.25" "--rope-scaling linear --rope-scale 4" \
+    "--override-kv $arch.rope.scaling.type=str:linear,$arch.rope.scaling.factor=float:4"; do
+    expect 0 $run -p "Once upon" -n 12 $flags
+    check "$flags is the same" cmp out scaled
+done
+expect 0 $run -p "Once upon" -n 12 --rope-scale 4 --rope-scaling none
+check "--rope-scaling none scales nothing" cmp out first
+expect 0 $run -p x -n 1 -v --override-kv "general.name=str:a, b,made.up=int:-5"
+check "a comma in a value" says '"a, b"'
+for bad in key key=5 key=int:x key=bool:1 =int:5 key=float:; do
+    expect 2 $run -p x --override-kv $bad
+done
+expect 3 $run -p x --override-kv $arch.block_count=int:0
+check "an override is checked as the file is" says "block_count"
+LLAMA_ARG_ROPE_SCALE=4 $run -p "Once upon" -n 12 >out 2>err </dev/null
+check "LLAMA_ARG_ROPE_SCALE" cmp out scaled
+LLAMA_ARG_MMAP=0 LLAMA_ARG_NO_SHOW_TIMINGS= LLAMA_ARG_MLOCK=off LLAMA_ARG_FLASH_ATTN=1 $run -p "Once upon" -n 12 >out 2>err </dev/null
+check "variables of switches" cmp out first
+for pair in LLAMA_ARG_MLOCK=maybe LLAMA_ARG_FLASH_ATTN=2 LLAMA_ARG_THREADS=x; do
+    env $pair $run -p "Once upon" -n 12 >out 2>err </dev/null
+    check "$pair is code 2" test $? -eq 2
+    check "and the variable is named" says "${pair%%=*}"
+done
+
 # models that cannot be used
 for kind in text empty directory fifo half missing; do
     case $kind in
