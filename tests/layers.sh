@@ -14,7 +14,7 @@ sample: base kernel sample
 backend: base quant kernel backend
 model: base quant format text kernel backend model
 session: base quant format kernel backend model session
-cli: base quant format text kernel backend model session cli'
+cli: base quant format text kernel sample backend model session cli'
 
 for file in */*.c */*.h; do
     room=${file%%/*}

@@ -1,9 +1,10 @@
-/* gguf-eval: token ids go in, numbers come out: logits of every position, or what an operation made on the way. */
+/* gguf-eval: ids or a text go in, numbers come out: here logits of every position, or what an operation made. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/new_file.h"
+#include "cli/eval.h"
 #include "cli/input.h"
 #include "model/model.h"
 #include "session/session.h"
@@ -97,13 +98,12 @@ static bool evaluate(const options *o, gguf_session *s, const int32_t *ids, size
     return fail(err, why.code, "%s", why.message);
 }
 
-static bool run(const options *o, gguf_error *err) {
+static bool eval_ids(const options *o, gguf_error *err) {
     buffer ids = {0};
     gguf_model *m = NULL;
     gguf_session *s = NULL;
     logits_writer w = {.wanted = o->logits_out != NULL, .file = {.fd = -1}};
     bool ok = false;
-    if (!o->ids) return fail(err, GGUF_ERR_USAGE, "no ids were given (--ids 1,2,3)");
     if (!o->logits_out && !o->dump.n)
         return fail(err, GGUF_ERR_USAGE, "nothing to show was asked for (--logits FILE, --dump NAME)");
     if (!parse_ids(o->ids, &ids, err)) goto done;
@@ -124,6 +124,16 @@ done:
     gguf_model_close(m);
     buffer_free(&ids);
     return ok;
+}
+
+/* Each kind of run has its flags; exactly one kind is asked for. */
+static bool run(const options *o, gguf_error *err) {
+    bool ids = o->ids || o->logits_out || o->dump.n, text = (o->file && !o->score) || o->kl || o->kl_base;
+    if (ids + text + o->score != 1)
+        return fail(err, GGUF_ERR_USAGE,
+                    "one thing to do is needed: a text (-f FILE), --kl FILE, --score, or --ids LIST");
+    if (ids && !o->ids) return fail(err, GGUF_ERR_USAGE, "no ids were given (--ids 1,2,3)");
+    return ids ? eval_ids(o, err) : o->score ? eval_score(o, err) : eval_perplexity(o, err);
 }
 
 int eval_main(const options *o) {

@@ -22,9 +22,12 @@ const command commands[] = {
      "A tensor is one line: name, shape, type, bytes, offset, shard. Several flags print one after the other, in the\n"
      "order above.",
      inspect_main},
-    {"eval", CMD_EVAL, "-m model.gguf --ids LIST --logits FILE [options]",
-     "Runs token ids through a model and shows its numbers.",
+    {"eval", CMD_EVAL, "-m model.gguf -f text [options]",
+     "Measures a model: perplexity of a text, divergence from another model, log-probabilities, logits.",
      "Examples:\n"
+     "  gguf-eval -m model.gguf -f book.txt\n"
+     "  gguf-eval -m f16.gguf -f book.txt --kl-base base.kl; gguf-eval -m q4.gguf --kl base.kl\n"
+     "  printf '%s\\n' \"It rains.\" \"Rains it.\" | gguf-eval -m model.gguf --score\n"
      "  gguf-eval -m model.gguf --ids 1,300,301 --logits logits.f32\n"
      "  gguf-eval -m model.gguf --ids 1,300 --dump blk.0.attn_out",
      eval_main},

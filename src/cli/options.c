@@ -43,11 +43,11 @@ static const flag flags[] = {
     {CMD_ALL,      "-m, --model", "FILE", OPT_TEXT, F(model), 0, 0, "LLAMA_ARG_MODEL", "the GGUF file, or any file of a split model"},
 
     {TEXT_IN,      "-p, --prompt", "TEXT", OPT_TEXT, F(prompt), 0, 0, NULL, "the text; without -p and -f it is read from stdin"},
-    {TEXT_IN,      "-f, --file", "FILE", OPT_TEXT, F(file), 0, 0, NULL, "read the text from FILE (- is stdin); it comes before -p"},
+    {TEXT_IN | CMD_EVAL, "-f, --file", "FILE", OPT_TEXT, F(file), 0, 0, NULL, "read the text from FILE (- is stdin); it comes before -p"},
     {TEXT_IN,      "-e, --escape", NULL, OPT_ON, F(escapes), 0, 0, NULL, "turn \\n \\t \\\\ \\\" \\xHH in -p, -r and --dry-sequence-breaker into their bytes (on by default)"},
     {TEXT_IN,      "--no-escape", NULL, OPT_OFF, F(escapes), 0, 0, NULL, "leave them as they are"},
-    {TEXT_IN,      "--parse-special", NULL, OPT_ON, F(parse_special), 0, 0, NULL, "names of control tokens in the text become these tokens"},
-    {TEXT_IN,      "--no-bos", NULL, OPT_ON, F(no_bos), 0, 0, NULL, "leave out the BOS and EOS that the model asks for"},
+    {TEXT_IN | CMD_EVAL, "--parse-special", NULL, OPT_ON, F(parse_special), 0, 0, NULL, "names of control tokens in the text become these tokens"},
+    {TEXT_IN | CMD_EVAL, "--no-bos", NULL, OPT_ON, F(no_bos), 0, 0, NULL, "leave out the BOS and EOS that the model asks for"},
 
     {CMD_RUN,      "-n, --predict, --n-predict", "N", OPT_INT, F(n_predict), -2, 1e9, "LLAMA_ARG_N_PREDICT", "tokens to generate at most (-1: until the model ends)"},
     {CMD_RUN,      "--raw, -no-cnv, --no-conversation", NULL, OPT_ON, F(raw), 0, 0, NULL, "complete the text as it is, without a chat template"},
@@ -107,6 +107,13 @@ static const flag flags[] = {
     {CMD_INSPECT,  "--tensor", "NAME", OPT_TEXT, F(tensor), 0, 0, NULL, "print decoded numbers of one tensor"},
     {CMD_INSPECT,  "--values", "FROM:TO", OPT_TEXT, F(values), 0, 0, NULL, "which of them, TO not included (default 0:16)"},
 
+    {CMD_EVAL,     "--chunk", "N", OPT_INT, F(chunk), 4, 1 << 20, NULL, "tokens of a chunk of the text (default: -c, or 512); its second half is scored"},
+    {CMD_EVAL,     "--stride", "N", OPT_INT, F(stride), 1, 1 << 20, NULL, "begin a chunk every N tokens and score the last N of each"},
+    {CMD_EVAL,     "--chunks", "N", OPT_INT, F(n_chunks), -1, 1e9, NULL, "chunks at most (-1: all)"},
+    {CMD_EVAL,     "--kl-base", "FILE", OPT_TEXT, F(kl_base), 0, 0, NULL, "write the log-probabilities of this run over the text to FILE"},
+    {CMD_EVAL,     "--kl", "FILE", OPT_TEXT, F(kl), 0, 0, NULL, "how far this model is from the run that wrote FILE, over the same text"},
+    {CMD_EVAL,     "--score", NULL, OPT_ON, F(score), 0, 0, NULL, "print the log-probability and the number of tokens of every line of stdin or -f"},
+    {CMD_EVAL,     "--json", NULL, OPT_ON, F(json), 0, 0, NULL, "print results as JSON, one object a line"},
     {CMD_EVAL,     "--ids", "LIST", OPT_TEXT, F(ids), 0, 0, NULL, "token ids, separated by commas or spaces"},
     {CMD_EVAL,     "--logits", "FILE", OPT_TEXT, F(logits_out), 0, 0, NULL, "write float32 little-endian logits [n_ids][n_vocab] to FILE (- is stdout)"},
     {CMD_EVAL,     "--dump", "NAME", OPT_LIST, F(dump), 0, 0, NULL, "print an intermediate tensor (blk.0.attn_out, output_norm; `--dump list` names them)"},

@@ -66,7 +66,9 @@ typedef struct {
     bool metadata, tensors, show_template, json_arrays, explain, plan, check, hash;
     const char *tensor, *values;
     /* eval */
-    const char *ids, *logits_out;
+    const char *ids, *logits_out, *kl, *kl_base;
+    bool score;
+    int64_t chunk, stride, n_chunks;
     option_list dump;
     /* bench: lists of numbers, separated by commas */
     const char *n_prompt, *n_gen, *n_depth, *n_threads, *format;
