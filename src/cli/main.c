@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "cli/manual.h"
 #include "cli/options.h"
 #include "cli/output.h"
 
@@ -60,7 +61,8 @@ static void overview(FILE *out) {
         "gguf %s: runs language models in GGUF files.\n\nUsage: gguf COMMAND [options], or gguf-COMMAND [options]\n\n",
         GGUF_VERSION);
     for (const command *c = commands; c->name; c++) fprintf(out, "  %-10s %s\n", c->name, c->summary);
-    fprintf(out, "\ngguf COMMAND --help tells a command's options.\n");
+    fprintf(out, "\ngguf COMMAND --help tells a command's options; gguf --man prints the manual, gguf --completions\n"
+                 "bash|zsh|fish a shell's completions.\n");
 }
 
 int main(int argc, char **argv) {
@@ -81,6 +83,12 @@ int main(int argc, char **argv) {
             if (version) printf("gguf %s\n", GGUF_VERSION);
             if (help) overview(stdout);
             if (version || help) return finish_stdout(0);
+            if (strcmp(word, "--man") == 0) {
+                print_manual(stdout);
+                return finish_stdout(0);
+            }
+            if (strcmp(word, "--completions") == 0)
+                return finish_stdout(print_completions(argc > 2 ? argv[2] : "", stdout));
             if (*word) fprintf(stderr, "gguf: no command is called \"%s\"\n\n", word);
             overview(stderr);
             return GGUF_ERR_USAGE;

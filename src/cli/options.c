@@ -8,30 +8,6 @@
 #include "base/error.h"
 #include "cli/input.h"
 
-typedef enum {
-    OPT_ON,
-    OPT_OFF,
-    OPT_TEXT,
-    OPT_INT,
-    OPT_REAL,
-    OPT_CACHE,
-    OPT_CHOICE,
-    OPT_LIST,
-    OPT_ONE,
-    OPT_ZERO
-} option_kind;
-
-typedef struct {
-    unsigned commands;
-    const char *names; /* "-m, --model": the first long one is the flag's name */
-    const char *arg;   /* "FILE"; NULL: it takes none; of a choice "on|off|auto" */
-    option_kind kind;
-    size_t field;
-    double min, max; /* of a number */
-    const char *env;
-    const char *help;
-} flag;
-
 #define F(field) offsetof(options, field)
 #define RUN_EVAL (CMD_RUN | CMD_EVAL)
 #define RUNS     (CMD_RUN | CMD_EVAL | CMD_BENCH)
@@ -162,6 +138,11 @@ static const flag flags[] = {
 /* clang-format on */
 
 enum { N_FLAGS = sizeof flags / sizeof *flags };
+
+const flag *options_flags(size_t *n) {
+    *n = N_FLAGS;
+    return flags;
+}
 
 /* What a flag holds that is not given; everything else is zero. */
 static void set_defaults(options *o) {
@@ -420,6 +401,18 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
 
 /* ---- help ------------------------------------------------------------------------------------ */
 
+const exit_code exit_codes[] = {
+    {0, "done"},
+    {GGUF_ERR_RUN, "failed while running"},
+    {GGUF_ERR_USAGE, "wrong usage"},
+    {GGUF_ERR_MODEL, "the model cannot be used"},
+    {GGUF_ERR_CONTEXT, "the prompt does not fit the context"},
+    {GGUF_ERR_MEMORY, "not enough memory"},
+    {GGUF_ERR_STOPPED, "--timeout ran out"},
+    {130, "interrupted"},
+    {0, NULL},
+};
+
 void options_help(const command *c, FILE *out) {
     fprintf(out, "Usage: gguf-%s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->summary);
     for (size_t i = 0; i < N_FLAGS; i++) {
@@ -434,6 +427,10 @@ void options_help(const command *c, FILE *out) {
         }
     }
     if (c->more) fprintf(out, "\n%s\n", c->more);
-    fprintf(out, "\nExit codes: 0 done, 1 failed while running, 2 wrong usage, 3 the model cannot be used,\n"
-                 "4 the prompt does not fit the context, 5 not enough memory, 6 --timeout ran out, 130 interrupted.\n");
+    fprintf(out, "\nExit codes:");
+    for (const exit_code *e = exit_codes; e->what; e++) {
+        const char *between = e == exit_codes ? " " : e->code == GGUF_ERR_CONTEXT ? ",\n" : ", ";
+        fprintf(out, "%s%d %s", between, e->code, e->what);
+    }
+    fprintf(out, ".\n");
 }

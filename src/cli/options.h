@@ -1,4 +1,5 @@
-/* The command line: THE table of commands and THE table of flags. --help is made from them. */
+/* The command line: THE table of commands and THE table of flags. --help, the manual and
+ * the completions are made from them. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -88,6 +89,41 @@ typedef struct {
 } command;
 
 extern const command commands[]; /* ends with a NULL name */
+
+typedef enum {
+    OPT_ON,
+    OPT_OFF,
+    OPT_TEXT,
+    OPT_INT,
+    OPT_REAL,
+    OPT_CACHE,
+    OPT_CHOICE,
+    OPT_LIST,
+    OPT_ONE,
+    OPT_ZERO
+} option_kind;
+
+/* A row of the table of flags. */
+typedef struct {
+    unsigned commands;
+    const char *names; /* "-m, --model": the first long one is the flag's name */
+    const char *arg;   /* "FILE"; NULL: it takes none; of a choice "on|off|auto" */
+    option_kind kind;
+    size_t field;
+    double min, max; /* of a number */
+    const char *env;
+    const char *help;
+} flag;
+
+const flag *options_flags(size_t *n);
+
+/* What the program's exit codes mean; ends with NULL. */
+typedef struct {
+    int code;
+    const char *what;
+} exit_code;
+
+extern const exit_code exit_codes[];
 
 /* Reads argv[first..argc) and the LLAMA_ARG_* variables into *o; false with GGUF_ERR_USAGE. */
 bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err);
