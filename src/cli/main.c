@@ -1,6 +1,8 @@
 /* gguf: one program; its first argument or the name it is called by picks the command. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/manual.h"
 #include "cli/options.h"
@@ -65,7 +67,16 @@ static void overview(FILE *out) {
                  "bash|zsh|fish a shell's completions.\n");
 }
 
+/* A stream that the caller has closed must not become the number of a file that is opened later: what is printed would go
+ * into it. Writing to this one fails as writing to a closed one does. */
+static void hold_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) _exit(GGUF_ERR_RUN);
+    }
+}
+
 int main(int argc, char **argv) {
+    hold_streams();
     gguf_catch_file_faults();
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash      ? slash + 1
