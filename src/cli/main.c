@@ -67,8 +67,8 @@ static void overview(FILE *out) {
                  "bash|zsh|fish a shell's completions.\n");
 }
 
-/* A stream that the caller has closed must not become the number of a file that is opened later: what is printed would go
- * into it. Writing to this one fails as writing to a closed one does. */
+/* A stream that the caller has closed must not become the number of a file that is opened later: what is printed would
+ * go into it. Writing to this one fails as writing to a closed one does. */
 static void hold_streams(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) _exit(GGUF_ERR_RUN);

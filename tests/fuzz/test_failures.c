@@ -50,7 +50,15 @@ int __wrap_open(const char *path, int flags, ...) { return fails_now(EMFILE) ? -
 
 static bool generate(gguf_session *session, const gguf_vocab *vocab, gguf_error *err) {
     int32_t *ids = NULL;
-    gguf_sampler *sampler = gguf_sampler_open(gguf_vocab_size(vocab), NULL, err);
+    const gguf_logit_bias bias = {5, 1};
+    gguf_sampler_params sp = gguf_sampler_defaults();
+    sp.dry_multiplier = 1;
+    sp.vocab = vocab;
+    sp.dry_breakers = (const char *const[]){"a b", "\n"};
+    sp.n_dry_breakers = 2;
+    sp.bias = &bias;
+    sp.n_bias = 1;
+    gguf_sampler *sampler = gguf_sampler_open(gguf_vocab_size(vocab), &sp, err);
     ptrdiff_t n = sampler ? gguf_vocab_tokenize(vocab, "a b c", 5, NULL, &ids, err) : -1;
     bool ok = n > 0 && gguf_session_decode(session, ids, (size_t)n, err);
     for (int i = 0; ok && i < 8; i++) {
@@ -64,8 +72,9 @@ static bool generate(gguf_session *session, const gguf_vocab *vocab, gguf_error 
 }
 
 static bool run(const char *path, bool no_mmap, gguf_error *err) {
-    gguf_model_params mp = {.no_mmap = no_mmap};
-    gguf_session_params sp = {.n_ctx = 64, .n_threads = 2};
+    const char *const overrides[] = {".rope.scaling.factor=float:2", "general.name=str:x"};
+    gguf_model_params mp = {.no_mmap = no_mmap, .overrides = overrides, .n_overrides = 2};
+    gguf_session_params sp = {.n_ctx = 64, .n_threads = 2, .n_threads_batch = 3};
     gguf_model *model = gguf_model_open(path, &mp, err);
     gguf_session *session = model ? gguf_session_open(model, &sp, err) : NULL;
     bool ok = session && generate(session, gguf_model_vocab(model), err);
