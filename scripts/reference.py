@@ -8,11 +8,13 @@ LOGITS is [n_ids][n_vocab], as `gguf-eval --logits` writes it. Weights are dequa
 of quantized matrices are first rounded to int8 blocks, as the engine rounds them, so that only the rounding of
 float32 sums is left to differ. The error is mean((a - b)^2) / mean(b^2), b being this program's logits.
 
-Needs numpy, and nothing of the engine: it is a second opinion. A new tensor type is one row of TYPES; a new
+Needs numpy, and nothing of the engine but the codebooks of the IQ types: it is a second opinion. A new tensor type is one row of TYPES; a new
 architecture is one row of ARCHS, with what it asks of Model.logits().
 """
 
 import argparse
+import functools
+import re
 import struct
 import sys
 from dataclasses import dataclass
@@ -189,12 +191,138 @@ def q8_k(b):
     return np.ascontiguousarray(b[:, :4]).view(np.float32).astype(np.float64) * b[:, 4:260].view(np.int8)
 
 
+def words(b, dtype):
+    """Bytes of each row as little-endian integers, as int64."""
+    return np.ascontiguousarray(b).view(dtype).astype(np.int64)
+
+
+IQ4 = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float64)
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+
+
+def iq4_nl(b):
+    return half(b) * IQ4[nibbles(b[:, 2:]).astype(int)]
+
+
+def iq4_xs(b):
+    low = np.stack([b[:, 4:8] & 15, b[:, 4:8] >> 4], axis=-1).reshape(-1, 8)
+    high = words(b[:, 2:4], "<u2") >> (2 * np.arange(8)) & 3
+    scale = low + 16 * high - 32
+    return half(b)[:, :, None] * scale[:, :, None] * IQ4[nibbles(b[:, 8:].reshape(-1, 8, 16)).astype(int)]
+
+
+def mxfp4(b):
+    return 2.0 ** (b[:, :1].astype(np.float64) - 127) * E2M1[nibbles(b[:, 1:]).astype(int)]
+
+
+def nvfp4(b):
+    exponent, fraction = (b[:, :4] >> 3 & 15).astype(np.float64), (b[:, :4] & 7) / 8
+    scale = np.where(exponent > 0, (1 + fraction) * 2 ** (exponent - 7), fraction * 2.0**-6) * (b[:, :4] != 127)
+    return scale[:, :, None] * E2M1[nibbles(b[:, 4:].reshape(-1, 4, 8)).astype(int)]
+
+
+def base_3(q, n):
+    """n digits of each byte: all first digits, then all second ones, ... less 1."""
+    fraction = q.astype(np.int64)[:, None, :] * 3 ** np.arange(n)[:, None] & 255
+    return ((fraction * 3 >> 8) - 1.0).reshape(len(q), -1)
+
+
+def tq1_0(b):
+    return half(b[:, 52:]) * np.concatenate([base_3(b[:, :32], 5), base_3(b[:, 32:48], 5), base_3(b[:, 48:52], 4)], 1)
+
+
+def tq2_0(b):
+    return half(b[:, 64:]) * (pairs(b[:, :64].reshape(-1, 2, 32)).reshape(-1, 256) - 1)
+
+
+@functools.cache
+def codebook(name):
+    """The entries of src/quant/iq_grids.c as codes [entries][weights an entry]."""
+    source = (Path(__file__).parent.parent / "src/quant/iq_grids.c").read_text()
+    body = re.search(name + r"\[\d+\] = \{(.*?)\};", source, re.S)[1]
+    entries = np.array([int(x, 16) for x in re.findall("0x[0-9A-F]+", body)])
+    return entries[:, None] >> (3 * np.arange(4) if name.startswith("iq3") else 2 * np.arange(8)) & (
+        7 if name.startswith("iq3") else 3
+    )
+
+
+IQ2 = np.array([8, 25, 43], np.float64)
+IQ3_XXS = np.array([4, 12, 20, 28, 36, 44, 52, 62], np.float64)
+IQ3_S = np.arange(1, 16, 2, dtype=np.float64)
+
+
+def signs(bits8):
+    """[...] bytes -> [...][8] of 1 and -1, lowest bit first."""
+    return 1.0 - 2 * (bits8[..., None].astype(np.int64) >> np.arange(8) & 1)
+
+
+def even(bits7):
+    """Seven signs -> eight: an even number of them is set."""
+    parity = (bits7[..., None] >> np.arange(7) & 1).sum(axis=-1) & 1
+    return bits7 | parity << 7
+
+
+def odd_nibbles(b):
+    return (2.0 * np.stack([b & 15, b >> 4], axis=-1).reshape(len(b), -1) + 1)[:, :, None]
+
+
+def iq2_xxs(b):
+    place = b[:, 2:].reshape(-1, 8, 8)[:, :, :4]
+    word = words(b[:, 2:], "<u4")[:, 1::2]
+    sign = signs(even(word[:, :, None] >> (7 * np.arange(4)) & 127)).reshape(-1, 8, 32)
+    scale = (2.0 * (word >> 28) + 1)[:, :, None] / 8
+    return half(b)[:, :, None] * scale * sign * IQ2[codebook("iq2_xxs_grid")[place]].reshape(-1, 8, 32)
+
+
+def iq2_xs(b):
+    code = words(b[:, 2:66], "<u2")
+    q = signs(even(code >> 9)) * IQ2[codebook("iq2_xs_grid")[code & 511]]
+    return half(b)[:, :, None] * odd_nibbles(b[:, 66:]) / 8 * q.reshape(-1, 16, 16)
+
+
+def iq2_s(b):
+    high = np.stack([b[:, 66:74] >> k & 3 for k in (0, 2, 4, 6)], axis=-1).reshape(-1, 32).astype(np.int64)
+    q = signs(b[:, 34:66]) * IQ2[codebook("iq2_s_grid")[b[:, 2:34] + 256 * high]]
+    return half(b)[:, :, None] * odd_nibbles(b[:, 74:]) / 8 * q.reshape(-1, 16, 16)
+
+
+def iq3_xxs(b):
+    word = words(b[:, 66:], "<u4")
+    sign = signs(even(word[:, :, None] >> (7 * np.arange(4)) & 127)).reshape(-1, 8, 32)
+    scale = (2.0 * (word >> 28) + 1)[:, :, None] / 4
+    return half(b)[:, :, None] * scale * sign * IQ3_XXS[codebook("iq3_xxs_grid")[b[:, 2:66]]].reshape(-1, 8, 32)
+
+
+def iq3_s(b):
+    high = (b[:, 66:74, None] >> np.arange(8) & 1).reshape(-1, 64).astype(np.int64)
+    q = IQ3_S[codebook("iq3_s_grid")[b[:, 2:66] + 256 * high]].reshape(-1, 8, 32)
+    return half(b)[:, :, None] * odd_nibbles(b[:, 106:]) * signs(b[:, 74:106]).reshape(-1, 8, 32) * q
+
+
+def iq1_s(b):
+    high = words(b[:, 34:], "<u2")
+    place = b[:, 2:34] + 256 * (high[:, :, None] >> (3 * np.arange(4)) & 7).reshape(-1, 32)
+    shift = 0.125 * (1 - 2 * (high >> 15))[:, :, None]
+    scale = (2.0 * (high >> 12 & 7) + 1)[:, :, None]
+    return half(b)[:, :, None] * scale * (codebook("iq1_grid")[place].reshape(-1, 8, 32) - 1 + shift)
+
+
+def iq1_m(b):
+    word = words(b[:, 48:], "<u2")
+    d = (word >> 12 << (4 * np.arange(4))).sum(axis=1).astype(np.uint16).view(np.float16).astype(np.float64)
+    high = np.stack([b[:, 32:48] & 15, b[:, 32:48] >> 4], axis=-1).reshape(-1, 32).astype(np.int64)
+    scale = (2.0 * (word[:, :, None] >> (3 * np.arange(4)) & 7) + 1).reshape(-1, 16, 1)
+    q = codebook("iq1_grid")[b[:, :32] + 256 * (high & 7)] - 1 + 0.125 * (1 - 2 * (high >> 3))[:, :, None]
+    return d[:, None, None] * scale * q.reshape(-1, 16, 16)
+
+
 @dataclass
 class Type:
     name: str
     block: int  # weights
     bytes: int
     decode: object
+    act: int = 0  # the length of the int8 blocks of activations, where it is not `block`
 
 
 TYPES = {
@@ -212,12 +340,25 @@ TYPES = {
     13: Type("Q5_K", 256, 176, q5_k),
     14: Type("Q6_K", 256, 210, q6_k),
     15: Type("Q8_K", 256, 292, q8_k),
+    16: Type("IQ2_XXS", 256, 66, iq2_xxs),
+    17: Type("IQ2_XS", 256, 74, iq2_xs),
+    18: Type("IQ3_XXS", 256, 98, iq3_xxs),
+    19: Type("IQ1_S", 256, 50, iq1_s),
+    20: Type("IQ4_NL", 32, 18, iq4_nl),
+    21: Type("IQ3_S", 256, 110, iq3_s),
+    22: Type("IQ2_S", 256, 82, iq2_s),
+    23: Type("IQ4_XS", 256, 136, iq4_xs),
     24: Type("I8", 1, 1, numbers(np.int8)),
     25: Type("I16", 1, 2, numbers(np.int16)),
     26: Type("I32", 1, 4, numbers(np.int32)),
     27: Type("I64", 1, 8, numbers(np.int64)),
     28: Type("F64", 1, 8, numbers(np.float64)),
+    29: Type("IQ1_M", 256, 56, iq1_m),
     30: Type("BF16", 1, 2, bf16),
+    34: Type("TQ1_0", 256, 54, tq1_0),
+    35: Type("TQ2_0", 256, 66, tq2_0),
+    39: Type("MXFP4", 32, 17, mxfp4),
+    40: Type("NVFP4", 64, 36, nvfp4, act=32),
 }
 
 
@@ -280,9 +421,9 @@ class Model:
 
     def linear(self, x, name):
         """x through the matrix `name`, and its bias where it has one."""
-        block = self.file.tensors[name + ".weight"][0].block
-        if self.act and block > 1:
-            x = round_activations(x, block)
+        kind = self.file.tensors[name + ".weight"][0]
+        if self.act and kind.block > 1:
+            x = round_activations(x, kind.act or kind.block)
         y = x @ self.tensor(name + ".weight").T
         return y + self.tensor(name + ".bias") if name + ".bias" in self.file.tensors else y
 

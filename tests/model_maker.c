@@ -55,10 +55,11 @@ static const format mixes[] = {
 
 static const int8_t file_types[QUANT_TYPE_COUNT] = {
     /* 0, which is also F32's own number, stands for none */
-    [QUANT_F16] = 1,    [QUANT_Q4_0] = 2,    [QUANT_Q4_1] = 3,    [QUANT_Q8_0] = 7,  [QUANT_Q5_0] = 8,
-    [QUANT_Q5_1] = 9,   [QUANT_Q2_K] = 10,   [QUANT_Q3_K] = 12,   [QUANT_Q4_K] = 14, [QUANT_Q5_K] = 16,
-    [QUANT_Q6_K] = 18,  [QUANT_IQ4_NL] = 25, [QUANT_IQ4_XS] = 30, [QUANT_BF16] = 32, [QUANT_TQ1_0] = 36,
-    [QUANT_TQ2_0] = 37, [QUANT_MXFP4] = 38,
+    [QUANT_F16] = 1,      [QUANT_Q4_0] = 2,    [QUANT_Q4_1] = 3,    [QUANT_Q8_0] = 7,     [QUANT_Q5_0] = 8,
+    [QUANT_Q5_1] = 9,     [QUANT_Q2_K] = 10,   [QUANT_Q3_K] = 12,   [QUANT_Q4_K] = 14,    [QUANT_Q5_K] = 16,
+    [QUANT_Q6_K] = 18,    [QUANT_IQ4_NL] = 25, [QUANT_IQ4_XS] = 30, [QUANT_BF16] = 32,    [QUANT_TQ1_0] = 36,
+    [QUANT_TQ2_0] = 37,   [QUANT_MXFP4] = 38,  [QUANT_NVFP4] = 39,  [QUANT_IQ2_XXS] = 19, [QUANT_IQ2_XS] = 20,
+    [QUANT_IQ3_XXS] = 23, [QUANT_IQ1_S] = 24,  [QUANT_IQ3_S] = 26,  [QUANT_IQ2_S] = 28,   [QUANT_IQ1_M] = 31,
 };
 
 static bool find_format(const char *name, format *out, gguf_error *err) {

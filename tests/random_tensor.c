@@ -109,6 +109,23 @@ static void finish_mxfp4(rng *r, float std, uint8_t *b) {
     b[0] = (uint8_t)(127 + ilogbf(std * (1.414f / 3.9f)) + (int)(next(r) % 3) - 1);
 }
 
+/* NVFP4: four scales of eight bits, E4M3 with a bias of 7; values have a standard deviation of 2.1 at scale 1. */
+static void finish_nvfp4(rng *r, float std, uint8_t *b) {
+    float unit = std / 2.1f;
+    int exponent = ilogbf(unit), lowest = exponent < -6 ? -6 : exponent > 8 ? 8 : exponent;
+    int eighths = (int)lrintf(scalbnf(unit, 3 - lowest)); /* below 16 where unit is not beyond the range */
+    for (int i = 0; i < 4; i++) {
+        int code = (lowest + 7) * 8 + (eighths < 16 ? eighths : 15) - 8 + (int)(next(r) % 5) - 2;
+        b[i] = (uint8_t)(code < 1 ? 1 : code > 126 ? 126 : code);
+    }
+}
+
+/* IQ1_M: the half d is the top four bits of each word of scales. */
+static void finish_iq1_m(rng *r, float std, uint8_t *b) {
+    uint16_t d = f32_to_f16(std / 7.2f * around_one(r));
+    for (int k = 0; k < 4; k++) b[49 + 2 * k] = (uint8_t)((b[49 + 2 * k] & 15) | (d >> (4 * k) & 15) << 4);
+}
+
 /* TQ2_0: of the two-bit codes only 0 to 2 are used; 3 becomes 1, which stands for 0. */
 static void finish_tq2_0(rng *r, float std, uint8_t *b) {
     (void)r, (void)std;
@@ -155,11 +172,19 @@ static const recipe recipes[QUANT_TYPE_COUNT] = {
     [QUANT_Q5_K] = {.unit = 553, .m_at = 2, .balance = 15.5f},
     [QUANT_Q6_K] = {.unit = 1360, .d_at = 208},
     [QUANT_Q8_K] = {.finish = finish_q8_k},
+    [QUANT_IQ1_S] = {.unit = 7.2f},
+    [QUANT_IQ1_M] = {.finish = finish_iq1_m},
+    [QUANT_IQ2_XXS] = {.unit = 53},
+    [QUANT_IQ2_XS] = {.unit = 56},
+    [QUANT_IQ2_S] = {.unit = 56},
+    [QUANT_IQ3_XXS] = {.unit = 142},
+    [QUANT_IQ3_S] = {.unit = 140},
     [QUANT_IQ4_NL] = {.unit = 70},
     [QUANT_IQ4_XS] = {.unit = 1300},
     [QUANT_TQ1_0] = {.unit = 0.8f, .d_at = 52, .finish = finish_tq1_0},
     [QUANT_TQ2_0] = {.unit = 0.7f, .d_at = 64, .finish = finish_tq2_0},
     [QUANT_MXFP4] = {.finish = finish_mxfp4},
+    [QUANT_NVFP4] = {.finish = finish_nvfp4},
 };
 
 bool random_can_make(quant_type type) { return recipes[type].plain || recipes[type].unit > 0 || recipes[type].finish; }

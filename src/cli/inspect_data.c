@@ -34,9 +34,9 @@ static void count_values(const float *x, size_t n, findings *f, bool *all_zero) 
     }
 }
 
-/* Whether every weight of a finite block is 0; most blocks are done with at their first weight. */
-static bool is_zero_block(const quant_row *row, const quant_parts *p) {
-    for (size_t i = 0; i < row->block; i++) {
+/* Whether every weight of a finite part of a block is 0; most are done with at their first weight. */
+static bool is_zero_part(const quant_row *row, const quant_parts *p) {
+    for (size_t i = 0; i < row->part; i++) {
         size_t s = i / row->sub;
         float min = row->has_min ? p->dmin * (float)p->min[s] : 0;
         if (p->d * (float)(p->scale[s] * p->q[i]) - min != 0) return false;
@@ -49,13 +49,17 @@ static void check_blocks(const gguf_tensor *t, findings *f) {
     const quant_row *row = &quant_types[t->type];
     const uint8_t *block = t->data;
     for (uint64_t i = 0; i < t->n_bytes / row->bytes; i++, block += row->bytes) {
-        quant_parts p;
-        row->unpack(block, &p);
-        f->zero_scale += p.d == 0;
-        bool all_zero = true;
-        if (fabsf(p.d) < 1e30f && (!row->has_min || fabsf(p.dmin) < 1e30f)) {
-            all_zero = is_zero_block(row, &p);
-        } else {
+        quant_parts parts[QUANT_MAX_PARTS];
+        row->unpack(block, parts);
+        bool no_scale = true, sensible = true, all_zero = true;
+        for (const quant_parts *p = parts; p < parts + row->block / row->part; p++) {
+            no_scale = no_scale && p->d == 0;
+            sensible = sensible && fabsf(p->d) < 1e30f && (!row->has_min || fabsf(p->dmin) < 1e30f);
+            all_zero = all_zero && is_zero_part(row, p);
+        }
+        f->zero_scale += no_scale;
+        if (!sensible) {
+            all_zero = true;
             float values[QUANT_MAX_BLOCK];
             quant_decode(t->type, block, row->block, values);
             count_values(values, row->block, f, &all_zero);
@@ -91,10 +95,6 @@ bool inspect_check(const inspection *in, gguf_error *err) {
         const gguf_tensor *t = gguf_file_tensor(in->file, i);
         findings f = {0};
         show_word(in->out, t->name, width);
-        if (!quant_can_decode(t->type)) {
-            fprintf(in->out, "  %-7s  cannot be decoded\n", quant_types[t->type].name);
-            continue;
-        }
         if (quant_types[t->type].unpack) {
             check_blocks(t, &f);
         } else {
@@ -207,10 +207,6 @@ bool inspect_values(const inspection *in, gguf_error *err) {
     if (!t) return no_such_tensor(in, err);
     const quant_row *row = &quant_types[t->type];
     if (!take_range(in->o->values, t, &from, &to, err)) return false;
-    if (!quant_can_decode(t->type)) {
-        return fail(err, GGUF_ERR_MODEL, "tensor %.*s is of type %s, which cannot be decoded yet", STR_ARG(t->name),
-                    row->name);
-    }
     for (uint64_t begin = from / row->block * row->block; begin < to; begin += row->block) {
         float values[QUANT_MAX_BLOCK];
         quant_decode(t->type, t->data + begin / row->block * row->bytes, row->block, values);

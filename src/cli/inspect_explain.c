@@ -94,20 +94,6 @@ static void explain_architecture(reasons *r) {
     }
 }
 
-static void explain_types(reasons *r) {
-    const gguf_file *f = r->in->file;
-    for (size_t type = 0; type < QUANT_TYPE_COUNT; type++) {
-        name_list names = {{0}, 0, 0};
-        if (r->in->of_type[type].n_tensors == 0 || quant_can_decode((quant_type)type)) continue;
-        for (size_t i = 0; i < gguf_file_tensor_count(f); i++) {
-            const gguf_tensor *t = gguf_file_tensor(f, i);
-            if (t->type == type) list_name(&names, t->name.p, t->name.n);
-        }
-        reason(r, "%zu tensor%s of type %s, which this program cannot compute with yet: %s.", names.n, plural(names.n),
-               quant_types[type].name, list_end(&names));
-    }
-}
-
 static void explain_vocabulary(reasons *r) {
     const inspection *in = r->in;
     gguf_error why = {0};
@@ -224,7 +210,6 @@ static void explain_success(const inspection *in, const memory_plan *p) {
 
 static void explain_refusal(reasons *r, const gguf_error *why) {
     explain_architecture(r);
-    explain_types(r);
     explain_vocabulary(r);
     explain_hparams(r);
     explain_tensors(r);

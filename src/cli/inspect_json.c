@@ -285,7 +285,6 @@ static void put_types(json *top, const inspection *in) {
         put_u64(&one, "n_tensors", t->n_tensors);
         put_u64(&one, "n_params", t->n_params);
         put_u64(&one, "bytes", t->n_bytes);
-        put_bool(&one, "supported", quant_can_decode((quant_type)type));
         json_close(&one, '}');
     }
     json_close(&list, '}');

@@ -173,10 +173,9 @@ static void show_types(const inspection *in) {
     for (size_t type = 0; type < QUANT_TYPE_COUNT; type++) {
         const tensor_total *t = &in->of_type[type];
         if (t->n_tensors == 0) continue;
-        fprintf(in->out, "  %-8s %7zu  %*llu  %*llu  %5.1f%%  %5.2f%s\n", quant_types[type].name, t->n_tensors, params,
+        fprintf(in->out, "  %-8s %7zu  %*llu  %*llu  %5.1f%%  %5.2f\n", quant_types[type].name, t->n_tensors, params,
                 (unsigned long long)t->n_params, bytes, (unsigned long long)t->n_bytes,
-                100 * (double)t->n_bytes / (double)all->n_bytes, bits_per_weight(t),
-                quant_can_decode((quant_type)type) ? "" : "  not supported");
+                100 * (double)t->n_bytes / (double)all->n_bytes, bits_per_weight(t));
     }
     fprintf(in->out, "  %-8s %7zu  %*llu  %*llu  %5.1f%%  %5.2f\n", "all", all->n_tensors, params,
             (unsigned long long)all->n_params, bytes, (unsigned long long)all->n_bytes, 100.0, bits_per_weight(all));

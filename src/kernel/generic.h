@@ -67,11 +67,11 @@ static bool g_quantize(const float *x, size_t n, size_t block, size_t stride, in
 /* Tokens that one pass over a row serves: their sums stay in L1 while each block is unpacked once. */
 enum { TOKEN_TILE = 64, PLAIN_TILE = 8, PLAIN_PIECE = 256 };
 
-/* The integers I and M of one block; `block` and `sub` are constants where this is inlined. */
-INLINE void block_sums(const quant_parts *w, const int8_t *a, const int16_t *sum, size_t block, size_t sub,
-                       bool has_min, int32_t *product, int32_t *minimum) {
+/* The integers I and M of one part of a block; `part` and `sub` are constants where this is inlined. */
+INLINE void part_sums(const quant_parts *w, const int8_t *a, const int16_t *sum, size_t part, size_t sub, bool has_min,
+                      int32_t *product, int32_t *minimum) {
     int32_t p = 0, m = 0;
-    for (size_t s = 0; s < block / sub; s++) {
+    for (size_t s = 0; s < part / sub; s++) {
         int32_t dot = 0;
         for (size_t i = 0; i < sub; i++) dot += (int16_t)w->q[s * sub + i] * (int16_t)a[s * sub + i];
         p += w->scale[s] * dot;
@@ -82,23 +82,32 @@ INLINE void block_sums(const quant_parts *w, const int8_t *a, const int16_t *sum
     *minimum = m;
 }
 
+/* One part, which begins at column `column`, for n tokens from t0 on: acc[t] += its product. */
+INLINE void part_product(const quant_parts *w, const activations *a, size_t n_tok, size_t t0, size_t n, size_t column,
+                         size_t part, size_t sub, size_t act, bool has_min, float *acc) {
+    size_t first = column / act * n_tok + t0, offset = column % act;
+    for (size_t t = 0; t < n; t++) {
+        int32_t product, minimum;
+        const int16_t *sum = a->sum + ((first + t) * act + offset) / ACTIVATION_SUB;
+        part_sums(w, a->q + (first + t) * act + offset, sum, part, sub, has_min, &product, &minimum);
+        acc[t] = fmaf((float)product, w->d * a->scale[first + t], acc[t]);
+        if (has_min) acc[t] = fmaf(-(float)minimum, w->dmin * a->scale[first + t], acc[t]);
+    }
+}
+
 INLINE void matmul_blocks(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
-                          float *y, size_t y_stride, size_t block, size_t sub, bool has_min) {
+                          float *y, size_t y_stride, size_t part, size_t sub, size_t act, bool has_min) {
     const quant_row *type = &quant_types[w->type];
-    size_t n_blocks = w->n_in / block, sums = block / ACTIVATION_SUB;
+    size_t n_blocks = w->n_in / type->block, n_parts = type->block / part;
     for (size_t t0 = 0; t0 < n_tok; t0 += TOKEN_TILE) {
         size_t n = n_tok - t0 < TOKEN_TILE ? n_tok - t0 : TOKEN_TILE;
         for (size_t row = row_begin; row < row_end; row++) {
             float acc[TOKEN_TILE] = {0};
             for (size_t b = 0; b < n_blocks; b++) {
-                quant_parts parts;
-                type->unpack(w->data + row * w->row_bytes + b * type->bytes, &parts);
-                for (size_t t = 0; t < n; t++) {
-                    size_t at = b * n_tok + t0 + t;
-                    int32_t product, minimum;
-                    block_sums(&parts, a->q + at * block, a->sum + at * sums, block, sub, has_min, &product, &minimum);
-                    acc[t] = fmaf((float)product, parts.d * a->scale[at], acc[t]);
-                    if (has_min) acc[t] = fmaf(-(float)minimum, parts.dmin * a->scale[at], acc[t]);
+                quant_parts parts[QUANT_MAX_PARTS];
+                type->unpack(w->data + row * w->row_bytes + b * type->bytes, parts);
+                for (size_t p = 0; p < n_parts; p++) {
+                    part_product(&parts[p], a, n_tok, t0, n, b * type->block + p * part, part, sub, act, has_min, acc);
                 }
             }
             for (size_t t = 0; t < n; t++) y[(t0 + t) * y_stride + row] = acc[t];
@@ -134,19 +143,20 @@ static void g_matmul_any(const matrix *w, const activations *a, size_t n_tok, si
         g_matmul_plain(w, a, n_tok, row_begin, row_end, y, y_stride);
         return;
     }
-#define BLOCKS_OF(n_block, n_sub, minimums)                                                                            \
-    if (t->block == (n_block) && t->sub == (n_sub) && t->has_min == (minimums)) {                                      \
-        matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, n_block, n_sub, minimums);                         \
+#define PARTS_OF(n_part, n_sub, n_act, minimums)                                                                       \
+    if (t->part == (n_part) && t->sub == (n_sub) && t->act == (n_act) && t->has_min == (minimums)) {                   \
+        matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, n_part, n_sub, n_act, minimums);                   \
         return;                                                                                                        \
     }
-    BLOCKS_OF(32, 32, false)
-    BLOCKS_OF(32, 32, true)
-    BLOCKS_OF(256, 16, false)
-    BLOCKS_OF(256, 16, true)
-    BLOCKS_OF(256, 32, false)
-    BLOCKS_OF(256, 32, true)
-#undef BLOCKS_OF
-    matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, t->block, t->sub, t->has_min);
+    PARTS_OF(16, 16, 32, false)
+    PARTS_OF(32, 32, 32, false)
+    PARTS_OF(32, 32, 32, true)
+    PARTS_OF(256, 16, 256, false)
+    PARTS_OF(256, 16, 256, true)
+    PARTS_OF(256, 32, 256, false)
+    PARTS_OF(256, 32, 256, true)
+#undef PARTS_OF
+    matmul_blocks(w, a, n_tok, row_begin, row_end, y, y_stride, t->part, t->sub, t->act, t->has_min);
 }
 
 /* ---- vectors --------------------------------------------------------------------------------- */

@@ -2,11 +2,12 @@
  * The table of compute kernels. Every tier (scalar, avx2, ...) fills one table; all give the same bits.
  *
  * The arithmetic, which scalar code defines and every tier repeats exactly:
- *  - Activations for a matrix of blocks are int8 blocks of the same length: s = amax / 127, q = x * (127 / amax)
- *    rounded to nearest even; a block with amax below 1e-30 is zero.
- *  - A block of weights times a block of activations is I = sum of scale * q_w * q_a and M = sum of min * q_a, exact
- *    integers; then acc = fma(I, d * s, acc) and, for types with minimums, acc = fma(-M, dmin * s, acc), each
- *    product rounded once, blocks in rising order.
+ *  - Activations for a matrix of blocks are int8 blocks of the same length (quant_row.act; for NVFP4's blocks of 64
+ * they are 32 long): s = amax / 127, q = x * (127 / amax) rounded to nearest even; a block with amax below 1e-30 is
+ * zero.
+ *  - A block of weights (of NVFP4: each part of 16, which has its own d) times its activations is I = sum of scale *
+ * q_w * q_a and M = sum of min * q_a, exact integers; then acc = fma(I, d * s, acc) and, for types with minimums, acc =
+ * fma(-M, dmin * s, acc), each product rounded once, blocks in rising order.
  *  - Every sum that is float by nature runs over 16 virtual lanes (element i into lane i mod 16, fused
  *    multiply-add) and one tree: 16 to 8 to 4 to 2 to 1, upper half onto lower.
  *  - Attention walks the cache in chunks of ATTENTION_CHUNK absolute positions and merges them in order.
@@ -35,9 +36,9 @@ typedef struct {
  * block of all tokens stands together, since that is what one block of weights meets. */
 typedef struct {
     const float *x;     /* [n_tok][n_in] */
-    const int8_t *q;    /* [n_in / block][n_tok][block] */
-    const float *scale; /* [n_in / block][n_tok] */
-    const int16_t *sum; /* [n_in / block][n_tok][block / ACTIVATION_SUB], of q */
+    const int8_t *q;    /* [n_in / act][n_tok][act], act from the type's row */
+    const float *scale; /* [n_in / act][n_tok] */
+    const int16_t *sum; /* [n_in / act][n_tok][act / ACTIVATION_SUB], of q */
 } activations;
 
 /* Output rows [row_begin, row_end) for n_tok tokens: y[t * y_stride + row]. */

@@ -83,7 +83,7 @@ static void emit_add(builder *b, const char *name, const float *a, const float *
 }
 
 static act_buffer *act_for(workspace *w, quant_type type) {
-    size_t block = quant_types[type].block;
+    size_t block = quant_types[type].act;
     return block == 1 ? &w->plain : block == 32 ? &w->by_32 : &w->by_256;
 }
 

@@ -18,10 +18,6 @@ static bool check_shape(const hparams *h, const gguf_tensor *t, const binding *b
                     "tensor %.*s: dimension %u is %llu, but the hyper-parameters ask for %llu (%s)", STR_ARG(t->name),
                     i, (unsigned long long)t->ne[i], (unsigned long long)dim_size(h, d), want);
     }
-    if (!quant_can_decode(t->type)) {
-        return fail(err, GGUF_ERR_MODEL, "tensor %.*s is of type %s, which this program cannot compute with yet",
-                    STR_ARG(t->name), quant_types[t->type].name);
-    }
     return true;
 }
 
@@ -33,7 +29,8 @@ static bool bind_vector(gguf_model *m, const gguf_tensor *t, const float **out, 
     }
     float *copy = arena_alloc(&m->mem, (size_t)t->n_elements, sizeof *copy, "a vector of the model", err);
     *out = copy;
-    return copy && quant_decode(t->type, t->data, (size_t)t->n_elements, copy);
+    if (copy) quant_decode(t->type, t->data, (size_t)t->n_elements, copy);
+    return copy != NULL;
 }
 
 static bool bind_matrix(const gguf_tensor *t, matrix *out) {

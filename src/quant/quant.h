@@ -47,9 +47,9 @@ typedef enum {
     QUANT_TYPE_COUNT = 41
 } quant_type;
 
-enum { QUANT_MAX_BLOCK = 256, QUANT_MAX_SUBS = 16 };
+enum { QUANT_MAX_BLOCK = 256, QUANT_MAX_SUBS = 16, QUANT_MAX_PARTS = 4 };
 
-/* A block taken apart, exactly:
+/* A block taken apart, exactly, or a part of one: NVFP4's has four, each with a d of its own.
  *   weight[i] = d * scale[i / sub] * q[i] - dmin * min[i / sub]      with `sub` from the type's row. */
 typedef struct {
     float d, dmin;
@@ -62,28 +62,26 @@ typedef struct {
     const char *name;
     uint16_t block; /* weights a block; 1: a plain number; 0: a type that was removed from the format */
     uint16_t bytes; /* bytes a block */
+    uint16_t part;  /* weights under one d; 0 for plain numbers */
     uint16_t sub;   /* weights under one scale; 0 for plain numbers */
+    uint16_t act;   /* length of the int8 blocks of activations that they meet; a multiple of part; 1: plain numbers */
     bool has_min;
-    void (*unpack)(const uint8_t *block, quant_parts *out); /* types of blocks */
+    void (*unpack)(const uint8_t *block, quant_parts *out); /* types of blocks: out[block / part] */
     void (*load)(const uint8_t *src, size_t n, float *out); /* plain numbers, rounded to float32 */
 } quant_row;
 
-/* Indexed by quant_type. A row without name is a number that names no type; one with neither unpack nor load
- * is a type that can be measured, not decoded. Sources need no alignment. */
+/* Indexed by quant_type. A row without name is a number that names no type. Sources need no alignment. */
 extern const quant_row quant_types[QUANT_TYPE_COUNT];
 
 /* NULL where the number names no type or a removed one. */
 const quant_row *quant_find(uint32_t type);
-/* Whether the type can be decoded and multiplied. */
-bool quant_can_decode(quant_type type);
 
 /* Bytes of n weights, whole blocks. */
 static inline size_t quant_row_bytes(quant_type type, size_t n) {
     return n / quant_types[type].block * quant_types[type].bytes;
 }
 
-/* n weights (whole blocks) to float32: each is one fused multiply-add of exact integers with d and dmin.
- * Returns false where the type cannot be decoded. */
-bool quant_decode(quant_type type, const uint8_t *src, size_t n, float *out);
+/* n weights (whole blocks) to float32: each is one fused multiply-add of exact integers with d and dmin. */
+void quant_decode(quant_type type, const uint8_t *src, size_t n, float *out);
 
 #endif

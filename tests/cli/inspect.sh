@@ -168,6 +168,11 @@ check "the missing file is named" says 's-00002-of-00003.gguf'
 explains s-00001-of-00003.gguf 'split into 3 files, and of those 1 is missing: 2 of 3.'
 
 # ---- the weights ---------------------------------------------------------------------------------
+for type in NVFP4 MXFP4 IQ1_M IQ2_XXS IQ3_S IQ4_XS TQ1_0; do # a block may have several scales, or an odd place for them
+    make-model --preset tiny --type $type types.gguf || fail "make-model --type $type"
+    expect 0 gguf-inspect types.gguf --check
+    check "$type is sound" holds "^token_embd.weight  *$type  *0  *0  *0  *0$"
+done
 expect 0 gguf-inspect m.gguf --check
 check "one line a tensor" lines 38
 check "nothing found" [ "$(awk '$3 + $4 + $5 + $6' out | wc -l)" -eq 0 ]
