@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 /* Numbers as they stand in files. */
 typedef enum {
     QUANT_F32 = 0,
@@ -67,7 +69,10 @@ typedef struct {
     uint16_t act;   /* length of the int8 blocks of activations that they meet; a multiple of part; 1: plain numbers */
     bool has_min;
     void (*unpack)(const uint8_t *block, quant_parts *out); /* types of blocks: out[block / part] */
+    /* The block that comes closest to x[block], errors weighted by w[block]; NULL: files have no such tensors. */
+    void (*encode)(const float *x, const float *w, uint8_t *block);
     void (*load)(const uint8_t *src, size_t n, float *out); /* plain numbers, rounded to float32 */
+    void (*store)(const float *x, size_t n, uint8_t *dst);  /* plain numbers from float32, or NULL */
 } quant_row;
 
 /* Indexed by quant_type. A row without name is a number that names no type. Sources need no alignment. */
@@ -83,5 +88,10 @@ static inline size_t quant_row_bytes(quant_type type, size_t n) {
 
 /* n weights (whole blocks) to float32: each is one fused multiply-add of exact integers with d and dmin. */
 void quant_decode(quant_type type, const uint8_t *src, size_t n, float *out);
+
+/* n float32 (whole blocks) to the type. importance [n], or NULL for the same everywhere: how much the square of a
+ * weight's error counts. The same bytes on every machine. False, naming the place, where a value is not finite or
+ * larger than the type can hold (GGUF_ERR_RUN), or where such tensors cannot be made (GGUF_ERR_USAGE). */
+bool quant_encode(quant_type type, const float *x, size_t n, const float *importance, uint8_t *out, gguf_error *err);
 
 #endif
