@@ -49,18 +49,28 @@ static void test_decode(void) {
 
 /* ---- encoding ------------------------------------------------------------------------------------ */
 
-/* Root mean square error of normal weights, relative to theirs; and whether weights that were decoded from such blocks
- * become the same weights again. */
+/* Root mean square error of normal weights, relative to theirs; whether weights that were decoded from such blocks
+ * become the same weights again; and FNV-1a over the blocks, which are the same on every machine. */
 static const struct {
     quant_type type;
     double error;
     bool exact_again;
+    uint64_t hash;
 } encoders[] = {
-    {QUANT_F32, 0, true},       {QUANT_F64, 0, true},        {QUANT_F16, 0.0003, true},   {QUANT_BF16, 0.0025, true},
-    {QUANT_Q4_0, 0.083, true},  {QUANT_Q4_1, 0.072, false},  {QUANT_Q5_0, 0.042, false},  {QUANT_Q5_1, 0.035, false},
-    {QUANT_Q8_0, 0.0056, true}, {QUANT_Q2_K, 0.27, false},   {QUANT_Q3_K, 0.15, false},   {QUANT_Q4_K, 0.072, false},
-    {QUANT_Q5_K, 0.036, false}, {QUANT_Q6_K, 0.0175, false}, {QUANT_IQ4_NL, 0.076, true}, {QUANT_IQ4_XS, 0.077, false},
-    {QUANT_TQ1_0, 0.45, true},  {QUANT_TQ2_0, 0.45, true},   {QUANT_MXFP4, 0.115, true},  {QUANT_NVFP4, 0.1, true},
+    {QUANT_F32, 0, true, 0x30ADBE4116617881},          {QUANT_F64, 0, true, 0xEC6DBEB45B135A40},
+    {QUANT_F16, 0.0003, true, 0x839158B82EF0CADB},     {QUANT_BF16, 0.0025, true, 0xCCECF6AD5F1FE655},
+    {QUANT_Q4_0, 0.083, true, 0x4C8C1F20619B5FE1},     {QUANT_Q4_1, 0.072, false, 0xC05B199BF99C3DE0},
+    {QUANT_Q5_0, 0.042, false, 0xF946BC2CA90231DF},    {QUANT_Q5_1, 0.035, false, 0xDFBB9BD21528EC30},
+    {QUANT_Q8_0, 0.0056, true, 0x7BC3540003D7E075},    {QUANT_Q2_K, 0.27, false, 0x8284CDE8E04A398D},
+    {QUANT_Q3_K, 0.15, false, 0x35C78941CD7CA141},     {QUANT_Q4_K, 0.072, false, 0xD6DB58661BD4DF5D},
+    {QUANT_Q5_K, 0.036, false, 0xF027383581E05FE8},    {QUANT_Q6_K, 0.0175, false, 0x4E3059DBF59EB950},
+    {QUANT_IQ4_NL, 0.076, true, 0x8AD6DF4B611F750A},   {QUANT_IQ4_XS, 0.077, false, 0x07558553ED57D930},
+    {QUANT_TQ1_0, 0.45, true, 0xD74AF45144CB3A44},     {QUANT_TQ2_0, 0.45, true, 0x76DFE3106047092F},
+    {QUANT_MXFP4, 0.115, true, 0x166B4297FFA22857},    {QUANT_NVFP4, 0.1, true, 0x30DC06E96BFEC958},
+    {QUANT_IQ3_S, 0.135, false, 0xD824A58CD32C8A33},   {QUANT_IQ3_XXS, 0.185, false, 0x2A3E587EE52ADA64},
+    {QUANT_IQ2_S, 0.25, false, 0xCECE70C01F7ED867},    {QUANT_IQ2_XS, 0.295, false, 0x648545587000A132},
+    {QUANT_IQ2_XXS, 0.335, false, 0xBD9C9E92085F7610}, {QUANT_IQ1_M, 0.42, false, 0xB237241F6264D561},
+    {QUANT_IQ1_S, 0.45, false, 0xE7E1A8ADD6DB980E},
 };
 
 enum { N = 64 * 256 };
@@ -88,7 +98,13 @@ static void fill(float size) {
     random_blocks(&r, QUANT_F32, 0, size, N, (uint8_t *)x);
 }
 
-static void test_errors(quant_type type, double limit, bool exact_again) {
+static uint64_t hash_of_blocks(quant_type type) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < quant_row_bytes(type, N); i++) hash = (hash ^ blocks[i]) * 0x100000001B3u;
+    return hash;
+}
+
+static void test_errors(quant_type type, double limit, bool exact_again, uint64_t hash) {
     const char *name = quant_types[type].name;
     gguf_error err = {0};
     fill(0.5f);
@@ -97,6 +113,9 @@ static void test_errors(quant_type type, double limit, bool exact_again) {
     double error = error_of(x, y, NULL);
     if (error > limit) fprintf(stderr, "%s: the error is %.4f, more than %.4f\n", name, error, limit);
     CHECK(error <= limit);
+    if (hash_of_blocks(type) != hash)
+        fprintf(stderr, "%s: other blocks: 0x%016llX\n", name, (unsigned long long)hash_of_blocks(type));
+    CHECK(hash_of_blocks(type) == hash);
 
     /* what matters more comes closer */
     for (int i = 0; i < N; i++) importance[i] = i % 3 == 0 ? 100 : 0;
@@ -118,6 +137,14 @@ static void test_errors(quant_type type, double limit, bool exact_again) {
     CHECK(others == 0);
 }
 
+/* How far a constant may come back off: FP4 has steps of a quarter, codebooks few entries of equal weights, and
+ * 0.00325 makes scales that are subnormal halves. */
+static double constant_error(quant_type type) {
+    if (type == QUANT_MXFP4 || type == QUANT_NVFP4) return 0.1;
+    bool codebook = type != QUANT_IQ4_NL && type != QUANT_IQ4_XS && strncmp(quant_types[type].name, "IQ", 2) == 0;
+    return codebook ? 0.2 : 0.012;
+}
+
 static void test_odd_values(quant_type type) {
     gguf_error err = {0};
     bool block = quant_types[type].block > 1;
@@ -132,9 +159,9 @@ static void test_odd_values(quant_type type) {
         for (int i = 0; i < N; i++) x[i] = constants[c];
         CHECK(encode(type, NULL, &err));
         quant_decode(type, blocks, N, y);
-        double error = error_of(x, y, NULL), limit = type == QUANT_MXFP4 || type == QUANT_NVFP4 ? 0.1 : 0.012;
+        double error = error_of(x, y, NULL), limit = constant_error(type);
         if (error > limit) fprintf(stderr, "%s: %g becomes %g\n", quant_types[type].name, (double)x[0], (double)y[0]);
-        CHECK(error <= limit); /* 0.00325 makes scales that are subnormal halves; FP4 has steps of a quarter */
+        CHECK(error <= limit);
     }
 
     fill(1e-38f); /* denormals among them: zeros for all whose scale is a half */
@@ -179,7 +206,7 @@ static void test_large_values(void) {
 int main(void) {
     test_decode();
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++) {
-        test_errors(encoders[i].type, encoders[i].error, encoders[i].exact_again);
+        test_errors(encoders[i].type, encoders[i].error, encoders[i].exact_again, encoders[i].hash);
         test_odd_values(encoders[i].type);
     }
     test_large_values();
