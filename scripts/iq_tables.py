@@ -36,7 +36,7 @@ def main():
     print('#include "quant/iq_grids.h"')
     for name, kind, bits, width in GRIDS:
         e = entries(kind, bits, width)
-        print("\nconst uint16_t %s[%d] = {" % (name, len(e)))
+        print("\nconst uint16_t %s[%d + 1] = {" % (name, len(e)))
         text = ["0x%04X" % x for x in e]
         for i in range(0, len(text), 14):
             print("    %s," % ", ".join(text[i : i + 14]))

@@ -239,7 +239,7 @@ def tq2_0(b):
 def codebook(name):
     """The entries of src/quant/iq_grids.c as codes [entries][weights an entry]."""
     source = (Path(__file__).parent.parent / "src/quant/iq_grids.c").read_text()
-    body = re.search(name + r"\[\d+\] = \{(.*?)\};", source, re.S)[1]
+    body = re.search(name + r"\[\d+ \+ 1\] = \{(.*?)\};", source, re.S)[1]
     entries = np.array([int(x, 16) for x in re.findall("0x[0-9A-F]+", body)])
     return entries[:, None] >> (3 * np.arange(4) if name.startswith("iq3") else 2 * np.arange(8)) & (
         7 if name.startswith("iq3") else 3

@@ -17,11 +17,13 @@ static inline uint32_t f32_bits(float f) {
     return u;
 }
 
-/* Without branches, so that a loop over it can become vectors. */
+/* Without branches, so that a loop over it can become vectors, and without a subnormal float32 on the way, which costs a
+ * processor a hundred cycles: a subnormal half is what it adds to 2^-14. */
 static inline float f16_to_f32(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    /* Moving the exponent by a product with 2^112 is exact, also for subnormal halves. */
-    uint32_t finite = f32_bits(f32_from_bits(magnitude) * 0x1p112f), other = magnitude | 0x7F800000;
+    uint32_t normal = magnitude + 0x38000000, other = magnitude | 0x7F800000;
+    uint32_t subnormal = f32_bits(f32_from_bits(magnitude + 0x38800000) - 0x1p-14f);
+    uint32_t finite = magnitude < 0x00800000 ? subnormal : normal;
     return f32_from_bits((magnitude >= 0x0F800000 ? other : finite) | sign);
 }
 

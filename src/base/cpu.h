@@ -8,7 +8,7 @@
 typedef enum {
     CPU_SCALAR,
     CPU_AVX2,   /* x86: AVX2, FMA, F16C */
-    CPU_AVX512, /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI */
+    CPU_AVX512, /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI, VBMI2, and BMI2 */
     CPU_NEON,   /* AArch64: NEON with dot products */
     CPU_TIER_COUNT
 } cpu_tier;

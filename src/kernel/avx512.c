@@ -9,6 +9,7 @@
  */
 #include "kernel/avx512.h"
 
+#include "kernel/avx512_iq.h"
 #include "kernel/generic.h"
 
 /* PANEL: inputs that a panel holds. */
@@ -709,5 +710,17 @@ const kernels kernels_avx512 = {
                [QUANT_Q3_K] = q3_k_matmul,
                [QUANT_Q4_K] = q4_k_matmul,
                [QUANT_Q5_K] = q5_k_matmul,
-               [QUANT_Q6_K] = q6_k_matmul},
+               [QUANT_Q6_K] = q6_k_matmul,
+               [QUANT_IQ1_S] = avx512_iq1_s,
+               [QUANT_IQ1_M] = avx512_iq1_m,
+               [QUANT_IQ2_XXS] = avx512_iq2_xxs,
+               [QUANT_IQ2_XS] = avx512_iq2_xs,
+               [QUANT_IQ2_S] = avx512_iq2_s,
+               [QUANT_IQ3_XXS] = avx512_iq3_xxs,
+               [QUANT_IQ3_S] = avx512_iq3_s,
+               [QUANT_IQ4_NL] = avx512_iq4_nl,
+               [QUANT_IQ4_XS] = avx512_iq4_xs,
+               [QUANT_TQ1_0] = avx512_tq1_0,
+               [QUANT_TQ2_0] = avx512_tq2_0,
+               [QUANT_MXFP4] = avx512_mxfp4},
 };

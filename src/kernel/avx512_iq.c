@@ -1,0 +1,610 @@
+/*
+ * AVX-512 products of the IQ, TQ and MXFP4 types, in the two shapes of avx512.c: sixteen rows whose blocks meet a few
+ * tokens at once, and a transposed panel of sixteen rows for many. Here every weight becomes a byte w + 128, whose
+ * products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of activations.
+ *
+ * The types with a load function of their own are unpacked in registers; the others through their type's unpack.
+ */
+#include "kernel/avx512_iq.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "quant/iq_grids.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024, LEAD = 512 };
+
+/* ---- sixteen rows -------------------------------------------------------------------------------- */
+
+/* Adds v[0..3] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
+INLINE __m512i sum_four(const __m512i *v) {
+    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
+INLINE __m512i add_lanes(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
+}
+
+/* Lane i of the result is the sum of all lanes of v[i]. */
+INLINE __m512i sum_rows(const __m512i v[ROWS]) {
+    return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
+}
+
+/* The same for the lower and the upper eight lanes apart. */
+INLINE void sum_row_halves(const __m512i v[ROWS], __m512i *low, __m512i *high) {
+    __m512i a = add_lanes(sum_four(v), sum_four(v + 4)), b = add_lanes(sum_four(v + 8), sum_four(v + 12));
+    *low = _mm512_shuffle_i32x4(a, b, 0x88);
+    *high = _mm512_shuffle_i32x4(a, b, 0xDD);
+}
+
+/* out[i] lane r = in[r] lane i. */
+INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
+    __m512i four[4][4]; /* [rows 4 g ..][c]: in each 128-bit lane l, element 4 l + c of four rows */
+    for (int g = 0; g < 4; g++) {
+        const __m512i *v = in + 4 * g;
+        __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+        __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+        four[g][0] = _mm512_unpacklo_epi64(a, c);
+        four[g][1] = _mm512_unpackhi_epi64(a, c);
+        four[g][2] = _mm512_unpacklo_epi64(b, d);
+        four[g][3] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int c = 0; c < 4; c++) { /* and the lanes of the four groups */
+        __m512i even_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0x88),
+                odd_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0xDD);
+        __m512i even_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0x88),
+                odd_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0xDD);
+        out[c] = _mm512_shuffle_i32x4(even_a, even_b, 0x88);
+        out[4 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0x88);
+        out[8 + c] = _mm512_shuffle_i32x4(even_a, even_b, 0xDD);
+        out[12 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0xDD);
+    }
+}
+
+INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
+
+/* Where sixteen rows begin, of which n exist: the others repeat the first and are not stored. */
+INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *at[ROWS]) {
+    for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
+}
+
+INLINE uint16_t u16_of(const uint8_t *p) {
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE uint32_t u32_of(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE uint64_t u64_of(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* ---- super-blocks of 256 in registers ------------------------------------------------------------ */
+
+/* Chunks of 16 weights stand in rising order, or (by pairs) even chunks 0 2 4 6 in a register and odd ones in the next:
+ * as the low and high halves of bytes come. */
+typedef struct {
+    __m512i q[4];  /* 64 weights each, plus 128 */
+    __m512i scale; /* int32 [16], one for each chunk, in rising order */
+    float d;
+} row_block;
+
+typedef void load_fn(const uint8_t *p, const quant_row *type, row_block *out);
+
+INLINE __m512i lookup(__m128i table, __m512i codes) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
+}
+
+INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+
+/* The steps of IQ4, plus 128. */
+INLINE __m128i iq4_table(void) {
+    return _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166, (char)181,
+                         (char)197, (char)217, (char)241);
+}
+
+/* Eight bytes as sixteen int32, each twice: what 32 weights share, for each chunk. */
+INLINE __m512i each_twice(uint64_t bytes) {
+    const __m128i twice = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm512_cvtepi8_epi32(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), twice));
+}
+
+INLINE void load_iq4_xs(const uint8_t *p, const quant_row *type, row_block *out) {
+    (void)type;
+    /* low halves to one byte each, and two bits of each scale above them */
+    uint64_t low = _pdep_u64(u32_of(p + 4), 0x0F0F0F0F0F0F0F0Fu), high = _pdep_u64(u16_of(p + 2), 0x3030303030303030u);
+    out->d = _cvtsh_ss(u16_of(p));
+    out->scale = _mm512_sub_epi32(each_twice(low | high), _mm512_set1_epi32(32));
+    for (int i = 0; i < 2; i++) {
+        __m512i v = _mm512_loadu_si512(p + 8 + 64 * i);
+        out->q[2 * i] = lookup(iq4_table(), low_nibbles(v));
+        out->q[2 * i + 1] = lookup(iq4_table(), high_nibbles(v));
+    }
+}
+
+/* Sixteen scales 2 s + 1 from four bits each. */
+INLINE __m512i odd_scales(uint64_t nibbles) {
+    __m128i s = _mm_set_epi64x((long long)_pdep_u64(nibbles >> 32, 0x0F0F0F0F0F0F0F0Fu),
+                               (long long)_pdep_u64(nibbles, 0x0F0F0F0F0F0F0F0Fu));
+    __m512i v = _mm512_cvtepu8_epi32(s);
+    return _mm512_add_epi32(_mm512_add_epi32(v, v), _mm512_set1_epi32(1));
+}
+
+/* 128 + q, or 128 - q where the sign is set. */
+INLINE __m512i apply_signs(__m512i q, uint64_t signs) {
+    __m512i zero = _mm512_set1_epi8((char)128);
+    return _mm512_mask_sub_epi8(_mm512_add_epi8(zero, q), signs, zero, q);
+}
+
+/* Eight times seven signs in the bytes of a word: the eighth makes their number even. */
+INLINE uint64_t even_signs_8(uint64_t seven) {
+    uint64_t p = seven ^ (seven >> 4 & 0x0F0F0F0F0F0F0F0Fu);
+    p ^= p >> 2 & 0x3333333333333333u;
+    p ^= p >> 1 & 0x5555555555555555u;
+    return seven | (p & 0x0101010101010101u) << 7;
+}
+
+/* Sixteen entries of a codebook: the low halves of the lanes; its last entry has another one behind it. */
+INLINE __m512i entries_of(const uint16_t *grid, __m512i at) { return _mm512_i32gather_epi32(at, grid, 2); }
+
+/* Eight entries of IQ2 codebooks, one in each 64 bits, to 64 magnitudes. */
+INLINE __m512i iq2_magnitudes(__m256i entries) {
+    const __m128i values = _mm_setr_epi8(8, 25, 43, 43, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i shifts = _mm512_set1_epi64(0x0E0C0A0806040200);
+    __m512i codes = _mm512_multishift_epi64_epi8(shifts, _mm512_cvtepu32_epi64(entries));
+    return lookup(values, _mm512_and_si512(codes, _mm512_set1_epi8(3)));
+}
+
+/* 128 weights from sixteen entries and sixteen times eight signs. */
+INLINE void iq2_weights(__m512i entries, uint64_t signs_low, uint64_t signs_high, __m512i q[2]) {
+    q[0] = apply_signs(iq2_magnitudes(_mm512_castsi512_si256(entries)), signs_low);
+    q[1] = apply_signs(iq2_magnitudes(_mm512_extracti64x4_epi64(entries, 1)), signs_high);
+}
+
+INLINE void load_iq2_xs(const uint8_t *p, const quant_row *type, row_block *out) {
+    (void)type;
+    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    out->scale = odd_scales(u64_of(p + 66));
+    for (int i = 0; i < 4; i += 2) {
+        __m256i codes = _mm256_loadu_si256((const void *)(p + 2 + 16 * i));
+        __m128i signs = _mm256_cvtepi16_epi8(_mm256_srli_epi16(codes, 9));
+        __m512i at = _mm512_cvtepu16_epi32(_mm256_and_si256(codes, _mm256_set1_epi16(511)));
+        iq2_weights(entries_of(iq2_xs_grid, at), even_signs_8((uint64_t)_mm_cvtsi128_si64(signs)),
+                    even_signs_8((uint64_t)_mm_extract_epi64(signs, 1)), out->q + i);
+    }
+}
+
+/* Two words of four times seven signs and a scale s: eight bytes of signs; 2 s + 1 into bytes i and i + 1 of *scales.
+ */
+INLINE uint64_t signs_and_scales(uint64_t a, uint64_t b, int i, uint64_t *scales) {
+    *scales |= (2 * (a >> 28) + 1) << (8 * i) | (2 * (b >> 28) + 1) << (8 * i + 8);
+    return even_signs_8(_pdep_u64((a & 0x0FFFFFFF) | (b & 0x0FFFFFFF) << 28, 0x7F7F7F7F7F7F7F7Fu));
+}
+
+INLINE void load_iq2_xxs(const uint8_t *p, const quant_row *type, row_block *out) {
+    (void)type;
+    uint64_t scales = 0;
+    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    for (int i = 0; i < 4; i += 2) {
+        const uint8_t *sub = p + 2 + 16 * i; /* 32 weights: four places, a word of signs */
+        __m128i at =
+            _mm_setr_epi32((int)u32_of(sub), (int)u32_of(sub + 8), (int)u32_of(sub + 16), (int)u32_of(sub + 24));
+        uint64_t low = signs_and_scales(u32_of(sub + 4), u32_of(sub + 12), 2 * i, &scales);
+        uint64_t high = signs_and_scales(u32_of(sub + 20), u32_of(sub + 28), 2 * i + 2, &scales);
+        iq2_weights(entries_of(iq2_xxs_grid, _mm512_cvtepu8_epi32(at)), low, high, out->q + i);
+    }
+    out->scale = each_twice(scales);
+}
+
+INLINE void load_iq2_s(const uint8_t *p, const quant_row *type, row_block *out) {
+    (void)type;
+    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    out->scale = odd_scales(u64_of(p + 74));
+    for (int i = 0; i < 4; i += 2) {
+        __m512i low = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p + 2 + 8 * i)));
+        uint64_t two = _pdep_u64(u32_of(p + 66 + 2 * i), 0x0F0F0F0F0F0F0F0Fu); /* two places a byte */
+        uint64_t even = two & 0x0303030303030303u, odd = two >> 2 & 0x0303030303030303u;
+        __m128i high = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)even), _mm_cvtsi64_si128((long long)odd));
+        __m512i at = _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu8_epi32(high), 8));
+        iq2_weights(entries_of(iq2_s_grid, at), u64_of(p + 34 + 8 * i), u64_of(p + 42 + 8 * i), out->q + i);
+    }
+}
+
+/* Sixteen entries of IQ3 codebooks, whose places have eight low bits in bytes and a ninth in `high`, to 64 codes. */
+INLINE __m512i iq3_codes(const uint16_t *grid, const uint8_t *low, unsigned high) {
+    __m512i at = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)low));
+    at = _mm512_mask_or_epi32(at, (__mmask16)high, at, _mm512_set1_epi32(256));
+    const __m512i shifts = _mm512_set1_epi64(0x2926232009060300);
+    return _mm512_and_si512(_mm512_multishift_epi64_epi8(shifts, entries_of(grid, at)), _mm512_set1_epi8(7));
+}
+
+INLINE void load_iq3_s(const uint8_t *p, const quant_row *type, row_block *out) {
+    const __m128i values = _mm_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0);
+    (void)type;
+    uint64_t s = _pdep_u64(u32_of(p + 106), 0x0F0F0F0F0F0F0F0Fu);
+    out->d = _cvtsh_ss(u16_of(p));
+    out->scale = each_twice(2 * s + 0x0101010101010101u);
+    for (int i = 0; i < 4; i++) {
+        __m512i codes = iq3_codes(iq3_s_grid, p + 2 + 16 * i, u16_of(p + 66 + 2 * i));
+        out->q[i] = apply_signs(lookup(values, codes), u64_of(p + 74 + 8 * i));
+    }
+}
+
+INLINE void load_iq3_xxs(const uint8_t *p, const quant_row *type, row_block *out) {
+    const __m128i values = _mm_setr_epi8(4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0);
+    (void)type;
+    uint64_t scales = 0;
+    out->d = _cvtsh_ss(u16_of(p)) * 0.25f;
+    for (int i = 0; i < 4; i++) {
+        uint64_t signs = signs_and_scales(u32_of(p + 66 + 8 * i), u32_of(p + 70 + 8 * i), 2 * i, &scales);
+        out->q[i] = apply_signs(lookup(values, iq3_codes(iq3_xxs_grid, p + 2 + 16 * i, 0)), signs);
+    }
+    out->scale = each_twice(scales);
+}
+
+/* -1 0 1 as codes 0 1 2: byte j of half h holds weights 128 h + j + {0, 32, 64, 96}. */
+INLINE void load_tq2_0(const uint8_t *p, const quant_row *type, row_block *out) {
+    (void)type;
+    const __m512i three = _mm512_set1_epi8(3), zero = _mm512_set1_epi8(127);
+    out->d = _cvtsh_ss(u16_of(p + 64));
+    out->scale = _mm512_set1_epi32(1);
+    for (int i = 0; i < 4; i++) {
+        __m512i v = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(p + 32 * (i / 2))));
+        __m512i by =
+            _mm512_inserti64x4(_mm512_set1_epi16((short)(4 * (i % 2))), _mm256_set1_epi16((short)(4 * (i % 2) + 2)), 1);
+        out->q[i] = _mm512_add_epi8(_mm512_and_si512(_mm512_srlv_epi16(v, by), three), zero);
+    }
+}
+
+/* Any type, through its unpack function. */
+INLINE void load_unpacked(const uint8_t *p, const quant_row *type, row_block *out) {
+    quant_parts parts;
+    type->unpack(p, &parts);
+    for (int i = 0; i < 4; i++) {
+        out->q[i] = _mm512_xor_si512(_mm512_loadu_si512(parts.q + 64 * i), _mm512_set1_epi8((char)128));
+    }
+    out->d = parts.d;
+    out->scale = type->sub == 16 ? _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)parts.scale))
+                                 : each_twice(u64_of((const uint8_t *)parts.scale));
+}
+
+/* ---- products of super-blocks -------------------------------------------------------------------- */
+
+/* The activations of one block in the order of the weights. */
+INLINE void load_activations(const int8_t *a, bool pairs, __m512i out[4]) {
+    const __m512i even = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13),
+                  odd = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
+    for (int i = 0; i < 4; i += 2) {
+        __m512i v = _mm512_loadu_si512(a + 64 * i), w = _mm512_loadu_si512(a + 64 * i + 64);
+        out[i] = pairs ? _mm512_permutex2var_epi64(v, even, w) : v;
+        out[i + 1] = pairs ? _mm512_permutex2var_epi64(v, odd, w) : w;
+    }
+}
+
+/* The scales of four chunks, each for the four lanes of its dots. */
+INLINE void spread_scales(__m512i scale, bool pairs, __m512i out[4]) {
+    const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    for (int i = 0; i < 4; i++) {
+        __m512i place = pairs ? _mm512_add_epi32(_mm512_add_epi32(each, each), _mm512_set1_epi32(i / 2 * 8 + i % 2))
+                              : _mm512_add_epi32(each, _mm512_set1_epi32(4 * i));
+        out[i] = _mm512_permutexvar_epi32(place, scale);
+    }
+}
+
+/* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
+INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, float *y,
+                     size_t y_stride, load_fn *load, bool pairs) {
+    const quant_row *type = &quant_types[w->type];
+    __m512 acc[MAX_STEP];
+    __m512i product[MAX_STEP][ROWS], act[MAX_STEP][4], sums[MAX_STEP];
+    const uint8_t *at[ROWS];
+    point_at_rows(w, row, n, at);
+    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < w->n_in / 256; b++) {
+        float d[ROWS];
+        for (size_t t = 0; t < n_tok; t++) {
+            load_activations(a->q + (b * n_tok + t) * 256, pairs, act[t]);
+            /* times 128, negated: what the offset of the weights adds */
+            __m256i s = _mm256_loadu_si256((const void *)(a->sum + (b * n_tok + t) * 16));
+            sums[t] = _mm512_mullo_epi32(_mm512_cvtepi16_epi32(s), _mm512_set1_epi32(-128));
+        }
+        for (size_t r = 0; r < ROWS; r++) {
+            const uint8_t *p = at[r] + b * type->bytes;
+            for (size_t line = 0; line < type->bytes; line += 64) _mm_prefetch(p + LEAD + line, _MM_HINT_T0);
+            row_block block;
+            __m512i spread[4];
+            load(p, type, &block);
+            spread_scales(block.scale, pairs, spread);
+            d[r] = block.d;
+            for (size_t t = 0; t < n_tok; t++) {
+                __m512i sum = _mm512_mullo_epi32(block.scale, sums[t]);
+                for (int i = 0; i < 4; i++) {
+                    __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), block.q[i], act[t][i]);
+                    sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(dot, spread[i]));
+                }
+                product[t][r] = sum;
+            }
+        }
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512 ds = _mm512_mul_ps(_mm512_loadu_ps(d), _mm512_set1_ps(a->scale[b * n_tok + t]));
+            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_rows(product[t])), ds, acc[t]);
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) _mm512_mask_storeu_ps(y + t * y_stride + row, first_lanes(n), acc[t]);
+}
+
+/* PANEL inputs of ROWS rows, taken apart and transposed: lanes are rows. */
+typedef struct {
+    __m512i q[PANEL / 4];      /* four weights a lane, plus 128 */
+    __m512i scale[PANEL / 16]; /* int32, of each chunk of 16 */
+    __m512i back[PANEL / 32];  /* int16 pairs: -128 x the scales of two chunks */
+    __m512 d[PANEL / 32];
+} panel;
+
+/* Block `at` of the panel, from `offset` bytes behind the rows' beginnings. */
+INLINE void fill_256(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, const quant_row *type,
+                     load_fn *load, bool pairs) {
+    __m512i q[4][ROWS], scale[ROWS], back[ROWS], out[ROWS];
+    float d[ROWS];
+    for (size_t r = 0; r < ROWS; r++) {
+        row_block b;
+        load(rows[r] + offset, type, &b);
+        for (int i = 0; i < 4; i++) q[i][r] = b.q[i];
+        scale[r] = b.scale;
+        __m512i taken = _mm512_mullo_epi32(b.scale, _mm512_set1_epi32(-128));
+        back[r] = _mm512_zextsi256_si512(_mm512_cvtepi32_epi16(taken));
+        d[r] = b.d;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        transpose(q[i], out);
+        for (size_t c = 0; c < 4; c++) { /* chunks of 16 */
+            size_t chunk = pairs ? i / 2 * 8 + 2 * c + i % 2 : 4 * i + c;
+            memcpy(p->q + at * 64 + chunk * 4, out + 4 * c, 4 * sizeof *out);
+        }
+    }
+    transpose(scale, p->scale + at * 16);
+    transpose(back, out);
+    memcpy(p->back + at * 8, out, 8 * sizeof *out);
+    p->d[at] = _mm512_loadu_ps(d);
+}
+
+/* acc += four products a lane of w with the four bytes at p: written out, since compilers load and broadcast first. */
+INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+}
+
+INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+}
+
+/* Block `at` of the panel against n tokens: acc[t] goes on. */
+INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                     __m512 acc[TILE], size_t sub) {
+    __m512i total[TILE];
+    for (size_t t = 0; t < n; t++) total[t] = _mm512_setzero_si512();
+    for (size_t s = 0; s < 8; s++) {
+        for (size_t t = 0; t < n; t++) madd_broadcast(&total[t], p->back[at * 8 + s], sum + t * 16 + 2 * s);
+    }
+    for (size_t k0 = 0; k0 < 256; k0 += sub) {
+        __m512i part[TILE], s = p->scale[(at * 256 + k0) / 16];
+        for (size_t t = 0; t < n; t++) part[t] = _mm512_setzero_si512();
+        for (size_t k = k0; k < k0 + sub; k += 4) {
+            __m512i w = p->q[(at * 256 + k) / 4];
+            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * 256 + k);
+        }
+        for (size_t t = 0; t < n; t++) total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
+    }
+    for (size_t t = 0; t < n; t++) {
+        __m512 ds = _mm512_mul_ps(p->d[at], _mm512_set1_ps(scale[t]));
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), ds, acc[t]);
+    }
+}
+
+/* ---- blocks of 32 -------------------------------------------------------------------------------- */
+
+typedef struct {
+    __m128i values; /* what a code stands for, plus 128 */
+    size_t bytes;   /* a block */
+    size_t head;    /* bytes before its codes */
+    bool power;     /* d is E8M0, not a half */
+} shape_32;
+
+INLINE __m256i load_32(const uint8_t *p, const shape_32 *s) {
+    __m128i v = _mm_loadu_si128((const void *)(p + s->head));
+    __m256i codes = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), _mm256_set1_epi8(15));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(s->values), codes);
+}
+
+/* Two blocks; where there is no second one the first stands in, and is not used. */
+INLINE __m512i load_64(const uint8_t *p, bool two, const shape_32 *s) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(p, s)), load_32(two ? p + s->bytes : p, s), 1);
+}
+
+/* d of sixteen rows; of E8M0 the half, since E2M1 numbers are doubled: 2^-128 and 2^-127 are subnormal. */
+INLINE __m512 scales_32(const uint8_t *const rows[ROWS], size_t offset, bool power) {
+    uint16_t h[ROWS];
+    for (size_t r = 0; r < ROWS; r++) h[r] = power ? rows[r][offset] : u16_of(rows[r] + offset);
+    __m256i v = _mm256_loadu_si256((const void *)h);
+    if (!power) return _mm512_cvtph_ps(v);
+    __m512i e = _mm512_cvtepu16_epi32(v), one = _mm512_set1_epi32(1);
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmple_epu32_mask(e, one), small));
+}
+
+INLINE __m512 chain_32(__m512 acc, __m512i dot, __m512 d, float scale, const int16_t sum[2]) {
+    dot = _mm512_sub_epi32(dot, _mm512_set1_epi32(128 * (sum[0] + sum[1])));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d, _mm512_set1_ps(scale)), acc);
+}
+
+INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, float *y,
+                    size_t y_stride, const shape_32 *s) {
+    __m512 acc[MAX_STEP];
+    __m512i dot[MAX_STEP][ROWS], act[MAX_STEP];
+    size_t n_blocks = w->n_in / 32;
+    const uint8_t *at[ROWS];
+    point_at_rows(w, row, n, at);
+    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
+        bool two = b + 1 < n_blocks;
+        for (size_t t = 0; t < n_tok; t++) {
+            __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
+                    high = _mm256_setzero_si256();
+            if (two) high = _mm256_loadu_si256((const void *)(a->q + ((b + 1) * n_tok + t) * 32));
+            act[t] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+        }
+        for (size_t r = 0; r < ROWS; r++) {
+            const uint8_t *p = at[r] + b * s->bytes;
+            _mm_prefetch(p + LEAD, _MM_HINT_T0);
+            __m512i q = load_64(p, two, s);
+            for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
+        }
+        __m512 d[2] = {scales_32(at, b * s->bytes, s->power), scales_32(at, (b + two) * s->bytes, s->power)};
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512i low, high;
+            size_t k = b * n_tok + t;
+            sum_row_halves(dot[t], &low, &high);
+            acc[t] = chain_32(acc[t], low, d[0], a->scale[k], a->sum + 2 * k);
+            k += n_tok;
+            if (two) acc[t] = chain_32(acc[t], high, d[1], a->scale[k], a->sum + 2 * k);
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) _mm512_mask_storeu_ps(y + t * y_stride + row, first_lanes(n), acc[t]);
+}
+
+INLINE void fill_32(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, bool two, const shape_32 *s) {
+    __m512i q[ROWS];
+    for (size_t r = 0; r < ROWS; r++) q[r] = load_64(rows[r] + offset, two, s);
+    transpose(q, p->q + at * 8);
+    p->d[at] = scales_32(rows, offset, s->power);
+    if (two) p->d[at + 1] = scales_32(rows, offset + s->bytes, s->power);
+}
+
+INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    __m512 acc[TILE]) {
+    __m512i total[TILE];
+    for (size_t t = 0; t < n; t++) total[t] = _mm512_setzero_si512();
+    for (size_t k = 0; k < 32; k += 4) {
+        __m512i w = p->q[at * 8 + k / 4];
+        for (size_t t = 0; t < n; t++) dot_broadcast(&total[t], w, q + t * 32 + k);
+    }
+    for (size_t t = 0; t < n; t++) acc[t] = chain_32(acc[t], total[t], p->d[at], scale[t], sum + 2 * t);
+}
+
+/* ---- matrices ------------------------------------------------------------------------------------ */
+
+/* What a type is, as constants of the functions that are made for it. */
+typedef struct {
+    size_t block, sub;
+    load_fn *load; /* of blocks of 256 */
+    bool pairs;
+    shape_32 s; /* of blocks of 32 */
+} shape;
+
+INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                size_t y_stride, const shape s) {
+    for (size_t row = row_begin; row < row_end; row += ROWS) {
+        size_t n = row_end - row < ROWS ? row_end - row : ROWS;
+        if (s.block == 256) {
+            step_256(w, a, n_tok, row, n, y, y_stride, s.load, s.pairs);
+        } else {
+            step_32(w, a, n_tok, row, n, y, y_stride, &s.s);
+        }
+    }
+}
+
+/* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
+INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
+                 float *y, size_t y_stride, __mmask16 rows, const shape s) {
+    __m512 acc[TILE];
+    for (size_t t = 0; t < n; t++) {
+        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
+    }
+    for (size_t b = 0; b < n_blocks; b++) {
+        size_t at = (first + b) * n_tok + t0;
+        const int8_t *q = a->q + at * s.block;
+        const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
+        if (s.block == 256) {
+            tile_256(p, b, q, sum, a->scale + at, n, acc, s.sub);
+        } else {
+            tile_32(p, b, q, sum, a->scale + at, n, acc);
+        }
+    }
+    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
+}
+
+INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                 size_t y_stride, const shape s) {
+    const quant_row *type = &quant_types[w->type];
+    size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
+    panel p;
+    for (size_t row = row_begin; row < row_end; row += ROWS) {
+        size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
+        const uint8_t *at[ROWS];
+        point_at_rows(w, row, n_rows, at);
+        for (size_t first = 0; first < n_blocks; first += per_panel) {
+            size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
+            for (size_t b = 0; b < n; b += s.block == 256 ? 1 : 2) {
+                size_t offset = (first + b) * type->bytes;
+                if (s.block == 256) {
+                    fill_256(&p, b, at, offset, type, s.load, s.pairs);
+                } else {
+                    fill_32(&p, b, at, offset, b + 1 < n, &s.s);
+                }
+            }
+#define TILES_OF(size)                                                                                                 \
+    for (; t + size <= n_tok; t += size)                                                                               \
+    tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, first_lanes(n_rows), s)
+            TILES_OF(12);
+            TILES_OF(4);
+            TILES_OF(1);
+#undef TILES_OF
+        }
+    }
+}
+
+/* n_tok is a constant for a single token, so that its sums stay in registers. */
+#define SLOT(type, ...)                                                                                                \
+    void avx512_##type(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,          \
+                       float *y, size_t y_stride) {                                                                    \
+        const shape s = {__VA_ARGS__};                                                                                 \
+        if (n_tok == 1) {                                                                                              \
+            few(w, a, 1, row_begin, row_end, y, y_stride, s);                                                          \
+        } else if (n_tok <= MAX_STEP) {                                                                                \
+            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
+        } else {                                                                                                       \
+            many(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                     \
+        }                                                                                                              \
+    }
+
+/* The E2M1 numbers, doubled, plus 128. */
+INLINE __m128i e2m1_table(void) {
+    return _mm_add_epi8(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12),
+                        _mm_set1_epi8((char)128));
+}
+
+SLOT(iq1_s, 256, 32, load_unpacked)
+SLOT(iq1_m, 256, 16, load_unpacked)
+SLOT(iq2_xxs, 256, 32, load_iq2_xxs)
+SLOT(iq2_xs, 256, 16, load_iq2_xs)
+SLOT(iq2_s, 256, 16, load_iq2_s)
+SLOT(iq3_xxs, 256, 32, load_iq3_xxs)
+SLOT(iq3_s, 256, 32, load_iq3_s)
+SLOT(iq4_xs, 256, 32, load_iq4_xs, .pairs = true)
+SLOT(tq1_0, 256, 32, load_unpacked)
+SLOT(tq2_0, 256, 32, load_tq2_0)
+SLOT(iq4_nl, 32, 32, .s = {iq4_table(), 18, 2, false})
+SLOT(mxfp4, 32, 32, .s = {e2m1_table(), 17, 1, true})
