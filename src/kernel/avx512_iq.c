@@ -68,6 +68,13 @@ INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
+/* From a place in a row to what is asked for now: LEAD bytes on, or past the row's end as far into the same row of the
+ * next sixteen, where they exist. */
+INLINE size_t lead_of(const matrix *w, size_t row, size_t at) {
+    bool inside = at + LEAD < w->row_bytes, more = row + 2 * ROWS <= w->n_out;
+    return LEAD + (inside || !more ? 0 : (ROWS - 1) * w->row_bytes);
+}
+
 /* Where sixteen rows begin, of which n exist: the others repeat the first and are not stored. */
 INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *at[ROWS]) {
     for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
@@ -315,6 +322,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < w->n_in / 256; b++) {
         float d[ROWS];
+        size_t lead = lead_of(w, row, b * type->bytes);
         for (size_t t = 0; t < n_tok; t++) {
             load_activations(a->q + (b * n_tok + t) * 256, pairs, act[t]);
             /* times 128, negated: what the offset of the weights adds */
@@ -323,7 +331,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
         }
         for (size_t r = 0; r < ROWS; r++) {
             const uint8_t *p = at[r] + b * type->bytes;
-            for (size_t line = 0; line < type->bytes; line += 64) _mm_prefetch(p + LEAD + line, _MM_HINT_T0);
+            for (size_t line = 0; line < type->bytes; line += 64) _mm_prefetch(p + lead + line, _MM_HINT_T0);
             row_block block;
             __m512i spread[4];
             load(p, type, &block);
@@ -460,6 +468,7 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
         bool two = b + 1 < n_blocks;
+        size_t lead = lead_of(w, row, b * s->bytes);
         for (size_t t = 0; t < n_tok; t++) {
             __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
                     high = _mm256_setzero_si256();
@@ -468,7 +477,7 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
         }
         for (size_t r = 0; r < ROWS; r++) {
             const uint8_t *p = at[r] + b * s->bytes;
-            _mm_prefetch(p + LEAD, _MM_HINT_T0);
+            _mm_prefetch(p + lead, _MM_HINT_T0);
             __m512i q = load_64(p, two, s);
             for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
         }
