@@ -537,17 +537,17 @@ INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_
 
 /* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
 INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
-                 float *y, size_t y_stride, __mmask16 rows, const shape s) {
+                 float *y, size_t y_stride, __mmask16 rows, size_t block, size_t sub) {
     __m512 acc[TILE];
     for (size_t t = 0; t < n; t++) {
         acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
     }
     for (size_t b = 0; b < n_blocks; b++) {
         size_t at = (first + b) * n_tok + t0;
-        const int8_t *q = a->q + at * s.block;
-        const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
-        if (s.block == 256) {
-            tile_256(p, b, q, sum, a->scale + at, n, acc, s.sub);
+        const int8_t *q = a->q + at * block;
+        const int16_t *sum = a->sum + at * (block / ACTIVATION_SUB);
+        if (block == 256) {
+            tile_256(p, b, q, sum, a->scale + at, n, acc, sub);
         } else {
             tile_32(p, b, q, sum, a->scale + at, n, acc);
         }
@@ -556,9 +556,9 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
 }
 
 INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                 size_t y_stride, const shape s) {
+                 size_t y_stride, const shape *s, size_t block, size_t sub) {
     const quant_row *type = &quant_types[w->type];
-    size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
+    size_t n_blocks = w->n_in / block, per_panel = PANEL / block;
     panel p;
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
@@ -566,17 +566,17 @@ INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row
         point_at_rows(w, row, n_rows, at);
         for (size_t first = 0; first < n_blocks; first += per_panel) {
             size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
-            for (size_t b = 0; b < n; b += s.block == 256 ? 1 : 2) {
+            for (size_t b = 0; b < n; b += block == 256 ? 1 : 2) {
                 size_t offset = (first + b) * type->bytes;
-                if (s.block == 256) {
-                    fill_256(&p, b, at, offset, type, s.load, s.pairs);
+                if (block == 256) {
+                    fill_256(&p, b, at, offset, type, s->load, s->pairs);
                 } else {
-                    fill_32(&p, b, at, offset, b + 1 < n, &s.s);
+                    fill_32(&p, b, at, offset, b + 1 < n, &s->s);
                 }
             }
 #define TILES_OF(size)                                                                                                 \
     for (; t + size <= n_tok; t += size)                                                                               \
-    tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, first_lanes(n_rows), s)
+    tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, first_lanes(n_rows), block, sub)
             TILES_OF(12);
             TILES_OF(4);
             TILES_OF(1);
@@ -584,6 +584,17 @@ INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row
         }
     }
 }
+
+/* One for each kind of block, not for each type: how a block is loaded counts for little here. */
+#define MANY(name, block, sub)                                                                                         \
+    static __attribute__((noinline)) void name(const matrix *w, const activations *a, size_t n_tok, size_t row_begin,  \
+                                               size_t row_end, float *y, size_t y_stride, const shape *s) {            \
+        many(w, a, n_tok, row_begin, row_end, y, y_stride, s, block, sub);                                             \
+    }
+
+MANY(many_32, 32, 32)
+MANY(many_256_16, 256, 16)
+MANY(many_256_32, 256, 32)
 
 /* n_tok is a constant for a single token, so that its sums stay in registers. */
 #define SLOT(type, ...)                                                                                                \
@@ -595,7 +606,9 @@ INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row
         } else if (n_tok <= MAX_STEP) {                                                                                \
             few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
         } else {                                                                                                       \
-            many(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                     \
+            (s.block == 32 ? many_32                                                                                   \
+             : s.sub == 16 ? many_256_16                                                                               \
+                           : many_256_32)(w, a, n_tok, row_begin, row_end, y, y_stride, &s);                           \
         }                                                                                                              \
     }
 
