@@ -3,9 +3,10 @@
 
     scripts/unicode_tables.py [/usr/share/unicode] > src/text/unicode_data.c
 
-The directory holds UnicodeData.txt and PropList.txt (Debian: package unicode-data). A code point's class is one
-byte: its general category, as a place in CATEGORIES, and WHITE_SPACE. 0x110000 classes are kept as blocks, each of
-them once.
+The directory holds UnicodeData.txt, PropList.txt and Scripts.txt (Debian: package unicode-data). A code point's
+class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000 classes are kept
+as blocks, each of them once. Beside them stand two sorted lists: canonical decompositions, whole, and the simple
+lower case of what has one.
 """
 
 import re
@@ -14,6 +15,7 @@ import sys
 # The order of `enum` in src/text/unicode.h.
 CATEGORIES = "Cn Cc Cf Cs Co Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp".split()
 WHITE_SPACE = 0x20
+HAN = 0x40
 CODE_POINTS = 0x110000
 BLOCK = 256
 
@@ -33,13 +35,30 @@ def read_categories(path):
     return classes
 
 
-def add_white_space(classes, path):
-    """Marks the code points with the property White_Space; returns the database's version."""
+def add_property(classes, path, name, bit):
+    """Marks the code points that the file gives a property or a script; returns the database's version."""
     text = open(path, encoding="utf-8").read()
-    for begin, end in re.findall(r"^([0-9A-F]+)(?:\.\.([0-9A-F]+))?\s*; White_Space\b", text, re.M):
+    for begin, end in re.findall(rf"^([0-9A-F]+)(?:\.\.([0-9A-F]+))?\s*; {name}\b", text, re.M):
         for code in range(int(begin, 16), int(end or begin, 16) + 1):
-            classes[code] |= WHITE_SPACE
-    return re.match(r"# PropList-([0-9.]+)\.txt", text)[1]
+            classes[code] |= bit
+    return re.match(r"# \w+-([0-9.]+)\.txt", text)[1]
+
+
+def read_mappings(path):
+    """Canonical decompositions, each down to characters that have none, and simple lower cases."""
+    parts, lower = {}, {}
+    for line in open(path, encoding="ascii"):
+        fields = line.split(";")
+        code = int(fields[0], 16)
+        if fields[5] and not fields[5].startswith("<"):
+            parts[code] = [int(c, 16) for c in fields[5].split()]
+        if fields[13]:
+            lower[code] = int(fields[13], 16)
+
+    def whole(code):
+        return [c for part in parts[code] for c in whole(part)] if code in parts else [code]
+
+    return {code: whole(code) for code in sorted(parts)}, lower
 
 
 def share_blocks(classes):
@@ -65,7 +84,9 @@ def print_numbers(numbers, indent="    "):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"
     classes = read_categories(f"{folder}/UnicodeData.txt")
-    version = add_white_space(classes, f"{folder}/PropList.txt")
+    version = add_property(classes, f"{folder}/PropList.txt", "White_Space", WHITE_SPACE)
+    add_property(classes, f"{folder}/Scripts.txt", "Han", HAN)
+    parts, lower = read_mappings(f"{folder}/UnicodeData.txt")
     blocks, index = share_blocks(classes)
     print(f"/* Made by scripts/unicode_tables.py from the Unicode Character Database {version}; do not edit. */")
     print("/* clang-format off */")
@@ -78,7 +99,15 @@ def main():
         print("    {")
         print_numbers(block, "        ")
         print("    },")
+    print("};\n")
+    print("const uint32_t unicode_lower[][2] = {")
+    print_numbers([f"{{{code},{lower[code]}}}" for code in sorted(lower)])
     print("};")
+    print(f"const size_t unicode_n_lower = {len(lower)};\n")
+    print("const unicode_decomposition unicode_decompositions[] = {")
+    print_numbers([f"{{{code},{{{','.join(map(str, parts[code]))}}}}}" for code in parts])
+    print("};")
+    print(f"const size_t unicode_n_decompositions = {len(parts)};")
 
 
 main()

@@ -22,6 +22,7 @@ typedef struct {
     const pretokenizer *pre;
     const char *p;                        /* the next word begins here */
     const char *ends[PRE_MAX_STAGES + 1]; /* ends[0]: of the text; ends[i]: of the piece that stage i cut */
+    const char *known[PRE_MAX_STAGES];    /* of stage i: up to here it has looked (see cut_function) */
 } pre_walk;
 
 pre_walk pre_walk_begin(const pretokenizer *pre, str text);

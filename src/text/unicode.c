@@ -1,5 +1,7 @@
 #include "text/unicode.h"
 
+#include <string.h>
+
 utf8_char utf8_decode(const char *p, const char *end) {
     static const struct {
         uint8_t mask, lead; /* of the first byte */
@@ -31,4 +33,51 @@ size_t utf8_encode(uint32_t cp, char *out) {
     for (size_t i = n; i-- > 1; cp >>= 6) out[i] = (char)(0x80 | (cp & 0x3F));
     out[0] = (char)(0xF00u >> n | cp); /* 110x, 1110, 1111 0 */
     return n;
+}
+
+/* ---- mappings -------------------------------------------------------------------------------- */
+
+/* The entry for cp in a sorted array of n entries that begin with a code point; NULL where there is none. */
+static const void *find_entry(const void *entries, size_t n, size_t size, uint32_t cp) {
+    const char *base = entries;
+    while (n > 0) {
+        const char *middle = base + n / 2 * size;
+        uint32_t at;
+        memcpy(&at, middle, sizeof at);
+        if (at == cp) return middle;
+        if (at < cp) {
+            base = middle + size;
+            n -= n / 2 + 1;
+        } else {
+            n /= 2;
+        }
+    }
+    return NULL;
+}
+
+/* Hangul syllables are not in the table: they are numbered by their two or three letters. */
+static size_t decompose_hangul(uint32_t syllable, uint32_t out[4]) {
+    enum { LEADS = 0x1100, VOWELS = 0x1161, TAILS = 0x11A7, N_VOWELS = 21, N_TAILS = 28 };
+    out[0] = LEADS + syllable / (N_VOWELS * N_TAILS);
+    out[1] = VOWELS + syllable / N_TAILS % N_VOWELS;
+    out[2] = TAILS + syllable % N_TAILS;
+    return out[2] == TAILS ? 2 : 3;
+}
+
+size_t unicode_decompose(uint32_t cp, uint32_t out[4]) {
+    out[0] = cp;
+    if (cp < 0xC0) return 1;
+    if (cp >= 0xAC00 && cp <= 0xD7A3) return decompose_hangul(cp - 0xAC00, out);
+    const unicode_decomposition *d =
+        find_entry(unicode_decompositions, unicode_n_decompositions, sizeof *unicode_decompositions, cp);
+    if (!d) return 1;
+    size_t n = 0;
+    for (; n < 4 && d->parts[n]; n++) out[n] = d->parts[n];
+    return n;
+}
+
+uint32_t unicode_to_lower(uint32_t cp) {
+    if (cp < 0x80) return cp >= 'A' && cp <= 'Z' ? cp | 0x20 : cp;
+    const uint32_t *pair = find_entry(unicode_lower, unicode_n_lower, sizeof *unicode_lower, cp);
+    return pair ? pair[1] : cp;
 }

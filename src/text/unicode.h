@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* A set of general categories, or the one of a code point, as bits: UNI_Lu is \p{Lu}. UNI_SPACE is the
- * property White_Space, which is \s; a code point with it has the bit of its category as well. */
+ * property White_Space, which is \s, UNI_HAN the script Han; a code point with one has the bit of its category as
+ * well. */
 /* clang-format off */
 enum {
     UNI_Cn = 1 << 0, UNI_Cc = 1 << 1, UNI_Cf = 1 << 2, UNI_Cs = 1 << 3, UNI_Co = 1 << 4,
@@ -28,6 +29,7 @@ enum {
     UNI_C = UNI_Cn | UNI_Cc | UNI_Cf | UNI_Cs | UNI_Co,
 };
 /* clang-format on */
+#define UNI_HAN 0x80000000u /* an enumeration constant is an int */
 
 #define UNICODE_INVALID 0xFFFFFFFFu /* stands for a byte that does not begin valid UTF-8 */
 
@@ -43,15 +45,31 @@ utf8_char utf8_decode(const char *p, const char *end);
 size_t utf8_encode(uint32_t cp, char *out);
 
 /* Two-stage table: the class of cp is unicode_class[unicode_block[cp / UNICODE_BLOCK]][cp % UNICODE_BLOCK]. */
-enum { UNICODE_BLOCK = 256, UNICODE_CLASS_CATEGORY = 0x1F, UNICODE_CLASS_SPACE = 0x20 };
+enum { UNICODE_BLOCK = 256, UNICODE_CLASS_CATEGORY = 0x1F, UNICODE_CLASS_SPACE = 0x20, UNICODE_CLASS_HAN = 0x40 };
 extern const uint8_t unicode_block[0x110000 / UNICODE_BLOCK];
 extern const uint8_t unicode_class[][UNICODE_BLOCK];
 
-/* The category of cp, and UNI_SPACE; UNI_Cn for UNICODE_INVALID. */
+/* The category of cp, UNI_SPACE and UNI_HAN; UNI_Cn for UNICODE_INVALID. */
 static inline uint32_t unicode_set(uint32_t cp) {
     if (cp >= 0x110000) return UNI_Cn;
     uint8_t class = unicode_class[unicode_block[cp / UNICODE_BLOCK]][cp % UNICODE_BLOCK];
-    return 1u << (class & UNICODE_CLASS_CATEGORY) | (class & UNICODE_CLASS_SPACE ? (uint32_t)UNI_SPACE : 0);
+    return 1u << (class & UNICODE_CLASS_CATEGORY) | (class & UNICODE_CLASS_SPACE ? (uint32_t)UNI_SPACE : 0) |
+           (class & UNICODE_CLASS_HAN ? UNI_HAN : 0);
 }
+
+/* What cp decomposes into canonically (the first step of NFD, without the reordering of marks): writes it to
+ * out[0..4) and returns how many code points it is; 1, cp itself, where there is nothing to decompose. */
+size_t unicode_decompose(uint32_t cp, uint32_t out[4]);
+/* The simple lower case of cp. */
+uint32_t unicode_to_lower(uint32_t cp);
+
+/* Behind unicode_decompose and unicode_to_lower: sorted by the code point; parts end with 0. */
+typedef struct {
+    uint32_t cp, parts[4];
+} unicode_decomposition;
+extern const unicode_decomposition unicode_decompositions[];
+extern const size_t unicode_n_decompositions;
+extern const uint32_t unicode_lower[][2];
+extern const size_t unicode_n_lower;
 
 #endif
