@@ -228,6 +228,7 @@ const tokenizer_kind bpe_kind = {
     .bos = GGUF_NO_TOKEN,
     .eos = GGUF_NO_TOKEN,
     .unknown = GGUF_NO_TOKEN,
+    .separator = GGUF_NO_TOKEN,
     .load = load,
     .tokenize = tokenize,
     .decode = decode,

@@ -35,11 +35,40 @@ int32_t vocab_find(const gguf_vocab *v, str name) {
     return GGUF_NO_TOKEN;
 }
 
+void vocab_find_bytes(gguf_vocab *v) {
+    static const char hex[] = "0123456789ABCDEF";
+    for (int byte = 0; byte < 256; byte++) {
+        char name[6] = {'<', '0', 'x', hex[byte >> 4], hex[byte & 15], '>'};
+        v->bytes[byte] = vocab_find(v, (str){name, sizeof name});
+    }
+}
+
 static bool is_special(uint8_t type) { return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN; }
 
 int32_t vocab_find_text(const gguf_vocab *v, str name) {
     int32_t id = vocab_find(v, name);
     return id != GGUF_NO_TOKEN && (is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE) ? GGUF_NO_TOKEN : id;
+}
+
+bool vocab_build_trie(gguf_vocab *v, const vocab_source *src) {
+    trie_entry *entries = malloc(v->n * sizeof *entries);
+    if (!entries) return fail_memory(src->err, "the trie of tokens", v->n * sizeof *entries);
+    size_t n = 0, too_long = 0;
+    for (uint32_t id = 0; id < v->n; id++) {
+        str name = vocab_name(v, (int32_t)id);
+        if (name.n == 0 || is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE) continue;
+        if (name.n > TRIE_MAX_NAME)
+            too_long++;
+        else
+            entries[n++] = (trie_entry){name, (int32_t)id};
+    }
+    if (too_long > 0) {
+        warnf(src->warn, src->warn_ctx, "%zu tokens have names of more than %d bytes and are never used", too_long,
+              TRIE_MAX_NAME);
+    }
+    bool ok = trie_build(&v->trie, entries, n, &v->mem, src->err);
+    free(entries);
+    return ok;
 }
 
 /* ---- marks ----------------------------------------------------------------------------------- */
@@ -66,6 +95,56 @@ static size_t drop_equal(mark *marks, size_t n) {
     return kept;
 }
 
+/* Some tokenizers take away the white space beside a special token. Files do not say so: what a key of the file holds
+ * gives them away. */
+static const struct {
+    str key;
+    const char *parts; /* one of them stands in the value, whatever the case; separated by spaces */
+    const char *only;  /* the token meant; NULL: all but those named below */
+    uint16_t strips;
+} strip_rules[] = {
+    {STR("tokenizer.ggml.pre"), "jina-v2-de jina-v2-es jina-v2-code", "<mask>", STRIPS_LEFT},
+    {STR("general.architecture"), "nomic-bert-moe jina-bert-v3", "<mask>", STRIPS_LEFT},
+    {STR("general.name"), "modern-bert", "[MASK]", STRIPS_LEFT},
+    {STR("general.name"), "phi-3 phi3", NULL, STRIPS_RIGHT},
+};
+static const char *const never_stripped[] = {"<unk>", "<s>", "<|endoftext|>"};
+
+static char to_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
+
+/* Whether text holds one of the words of a list, which are small. */
+static bool holds_one(str text, const char *list) {
+    for (size_t n; *list; list += n + (list[n] == ' ')) {
+        n = strcspn(list, " ");
+        for (size_t at = 0; at + n <= text.n; at++) {
+            size_t same = 0;
+            while (same < n && to_lower(text.p[at + same]) == list[same]) same++;
+            if (same == n) return true;
+        }
+    }
+    return false;
+}
+
+static bool is_never_stripped(str name) {
+    for (size_t i = 0; i < sizeof never_stripped / sizeof *never_stripped; i++) {
+        if (str_is(name, never_stripped[i])) return true;
+    }
+    return false;
+}
+
+static void set_strips(mark *marks, size_t n, const gguf_file *file) {
+    for (size_t r = 0; r < sizeof strip_rules / sizeof *strip_rules; r++) {
+        const gguf_kv *kv = gguf_file_find_kv(file, strip_rules[r].key);
+        str value;
+        if (!kv || !kv_string(kv, &value) || !holds_one(value, strip_rules[r].parts)) continue;
+        for (size_t i = 0; i < n; i++) {
+            str name = {marks[i].p, marks[i].n};
+            bool meant = strip_rules[r].only ? str_is(name, strip_rules[r].only) : !is_never_stripped(name);
+            if (meant) marks[i].strips |= strip_rules[r].strips;
+        }
+    }
+}
+
 bool vocab_index_marks(gguf_vocab *v, const vocab_source *src) {
     size_t n = 0, too_long = 0;
     for (uint32_t id = 0; id < v->n; id++) n += is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_USER_DEFINED;
@@ -79,7 +158,7 @@ bool vocab_index_marks(gguf_vocab *v, const vocab_source *src) {
             too_long++;
             continue;
         }
-        v->marks[n++] = (mark){name.p, (uint32_t)name.n, (int32_t)id};
+        v->marks[n++] = (mark){.p = name.p, .n = (uint16_t)name.n, .id = (int32_t)id};
     }
     if (too_long > 0) {
         warnf(src->warn, src->warn_ctx,
@@ -88,6 +167,7 @@ bool vocab_index_marks(gguf_vocab *v, const vocab_source *src) {
     }
     qsort(v->marks, n, sizeof *v->marks, by_bytes);
     n = drop_equal(v->marks, n);
+    set_strips(v->marks, n, src->file);
     for (size_t i = 0; i < n; i++) v->mark_at[(uint8_t)v->marks[i].p[0] + 1]++;
     for (int byte = 0; byte < 256; byte++) v->mark_at[byte + 1] += v->mark_at[byte];
     return true;

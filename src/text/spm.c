@@ -23,17 +23,10 @@ static uint32_t order_of(float score) {
 }
 
 static bool load_scores(gguf_vocab *v, const vocab_source *src) {
-    const gguf_kv *kv = gguf_file_find_kv(src->file, STR("tokenizer.ggml.scores"));
+    const gguf_kv *kv;
+    if (!vocab_find_scores(v, src, &kv)) return false;
     v->order = arena_alloc(&v->mem, v->n, sizeof *v->order, "the scores", src->err);
     if (!v->order || !kv) return v->order != NULL; /* without scores, all are equal */
-    if (kv->type != KV_ARRAY || (kv->elem != KV_F32 && kv->elem != KV_F64)) {
-        return fail(src->err, GGUF_ERR_MODEL, "tokenizer.ggml.scores must be an array of f32; it holds %s",
-                    kv_type_name(kv->elem));
-    }
-    if (kv->n < v->n) {
-        return fail(src->err, GGUF_ERR_MODEL, "tokenizer.ggml.scores has %llu scores, but there are %u tokens",
-                    (unsigned long long)kv->n, v->n);
-    }
     double score;
     for (uint32_t i = 0; i < v->n && kv_float(kv, i, &score); i++) v->order[i] = order_of((float)score);
     return true;
@@ -51,16 +44,10 @@ static void find_joined_spaces(gguf_vocab *v) {
 }
 
 static bool load(gguf_vocab *v, const vocab_source *src) {
-    static const char hex[] = "0123456789ABCDEF";
-    if (src->pre) {
-        warnf(src->warn, src->warn_ctx, "a SentencePiece vocabulary has no pre-tokenizer: %s is not used", src->pre);
-    }
+    vocab_no_pretokenizer(src, "a SentencePiece");
     if (!load_scores(v, src)) return false;
     find_joined_spaces(v);
-    for (int byte = 0; byte < 256; byte++) {
-        char name[6] = {'<', '0', 'x', hex[byte >> 4], hex[byte & 15], '>'};
-        v->bytes[byte] = vocab_find(v, (str){name, sizeof name});
-    }
+    vocab_find_bytes(v);
     return true;
 }
 
@@ -160,7 +147,7 @@ static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
 
 /* ---- detokenizing ---------------------------------------------------------------------------- */
 
-static size_t decode(gguf_token_type type, str name, bool drop_space, char *out, size_t size) {
+size_t spm_decode(gguf_token_type type, str name, bool drop_space, char *out, size_t size) {
     (void)type;
     size_t n = 0, at = 0;
     if (drop_space && str_starts(name, SPACE))
@@ -184,7 +171,8 @@ const tokenizer_kind spm_kind = {
     .bos = 1,
     .eos = 2,
     .unknown = 0,
+    .separator = GGUF_NO_TOKEN,
     .load = load,
     .tokenize = tokenize,
-    .decode = decode,
+    .decode = spm_decode,
 };

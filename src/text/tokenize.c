@@ -17,16 +17,20 @@ static size_t find_mark(const gguf_vocab *v, str text, bool parse_special, const
     return text.n;
 }
 
+static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
 /* Special tokens part the text; what is between them is for the kind of vocabulary. */
 static bool tokenize_parts(const gguf_vocab *v, work *w, str text, bool parse_special) {
     bool first = true;
     while (text.n > 0) {
         const mark *found;
-        size_t n = find_mark(v, text, parse_special, &found);
-        if (n > 0 && !v->kind->tokenize(v, w, (str){text.p, n}, first)) return false;
+        size_t n = find_mark(v, text, parse_special, &found), kept = n;
+        while (found && (found->strips & STRIPS_LEFT) && kept > 0 && is_blank(text.p[kept - 1])) kept--;
+        if (kept > 0 && !v->kind->tokenize(v, w, (str){text.p, kept}, first)) return false;
         first = found != NULL;
         if (found && !work_emit(w, found->id)) return false;
         n += found ? found->n : 0;
+        while (found && (found->strips & STRIPS_RIGHT) && n < text.n && is_blank(text.p[n])) n++;
         text = (str){text.p + n, text.n - n};
     }
     return true;
@@ -43,8 +47,10 @@ ptrdiff_t gguf_vocab_tokenize(const gguf_vocab *v, const char *text, size_t n, c
     }
     work w = {.err = err};
     bool bos = !params->no_bos && gguf_vocab_adds_bos(v), eos = !params->no_bos && gguf_vocab_adds_eos(v);
+    bool separator = !params->no_bos && v->adds_separator && v->special[SPECIAL_SEPARATOR] != GGUF_NO_TOKEN;
     bool ok = (!bos || work_emit(&w, v->special[SPECIAL_BOS])) &&
               tokenize_parts(v, &w, (str){text, n}, params->parse_special) &&
+              (!separator || work_emit(&w, v->special[SPECIAL_SEPARATOR])) &&
               (!eos || work_emit(&w, v->special[SPECIAL_EOS]));
     if (ok && !w.ids) { /* no ids are still something to free */
         w.ids = malloc(sizeof *w.ids);

@@ -13,11 +13,11 @@
 
 enum { MAX_NAME_BYTES = 65535 };
 
-static const tokenizer_kind *const kinds[] = {&spm_kind, &bpe_kind};
+static const tokenizer_kind *const kinds[] = {&spm_kind, &bpe_kind, &unigram_kind, &wordpiece_kind};
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static bool load_flag(const vocab_source *src, str key, bool *out) {
+bool vocab_load_flag(const vocab_source *src, str key, bool *out) {
     const gguf_kv *kv = gguf_file_find_kv(src->file, key);
     if (!kv || kv_bool(kv, out)) return true;
     return fail(src->err, GGUF_ERR_MODEL, "%s must be a bool, but it is of type %s", key.p, kv_type_name(kv->type));
@@ -37,9 +37,27 @@ static const tokenizer_kind *find_kind(const vocab_source *src) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (str_is(name, kinds[i]->name)) return kinds[i];
     }
-    fail(src->err, GGUF_ERR_MODEL, "the tokenizer %.*s (tokenizer.ggml.model) is not supported; llama and gpt2 are",
-         STR_ARG(name));
+    fail(src->err, GGUF_ERR_MODEL,
+         "the tokenizer %.*s (tokenizer.ggml.model) is not supported; llama, gpt2, t5 and bert are", STR_ARG(name));
     return NULL;
+}
+
+bool vocab_find_scores(const gguf_vocab *v, const vocab_source *src, const gguf_kv **scores) {
+    const gguf_kv *kv = gguf_file_find_kv(src->file, STR("tokenizer.ggml.scores"));
+    *scores = kv;
+    if (!kv) return true;
+    if (kv->type != KV_ARRAY || (kv->elem != KV_F32 && kv->elem != KV_F64)) {
+        return fail(src->err, GGUF_ERR_MODEL, "tokenizer.ggml.scores must be an array of f32; it holds %s",
+                    kv_type_name(kv->elem));
+    }
+    if (kv->n >= v->n) return true;
+    return fail(src->err, GGUF_ERR_MODEL, "tokenizer.ggml.scores has %llu scores, but there are %u tokens",
+                (unsigned long long)kv->n, v->n);
+}
+
+void vocab_no_pretokenizer(const vocab_source *src, const char *kind) {
+    if (!src->pre) return;
+    warnf(src->warn, src->warn_ctx, "%s vocabulary has no pre-tokenizer: %s is not used", kind, src->pre);
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
@@ -146,6 +164,7 @@ static bool load_special_ids(gguf_vocab *v, const vocab_source *src) {
     v->special[SPECIAL_BOS] = default_id(v, v->kind->bos);
     v->special[SPECIAL_EOS] = default_id(v, v->kind->eos);
     v->special[SPECIAL_UNKNOWN] = default_id(v, v->kind->unknown);
+    v->special[SPECIAL_SEPARATOR] = default_id(v, v->kind->separator);
     for (size_t i = 0; i < sizeof special_keys / sizeof *special_keys; i++) {
         const gguf_kv *kv = gguf_file_find_kv(src->file, special_keys[i].key);
         int64_t id;
@@ -240,12 +259,17 @@ static bool find_ends(gguf_vocab *v, gguf_error *err) {
 
 static bool load(gguf_vocab *v, const vocab_source *src) {
     v->adds_bos = v->kind->adds_bos;
+    v->adds_eos = v->kind->adds_eos;
+    v->adds_separator = v->kind->adds_separator;
     v->adds_space = v->kind->adds_space;
     return load_names(v, src) && vocab_index_names(v, src->err) && load_types(v, src) && load_special_ids(v, src) &&
            find_ends(v, src->err) && v->kind->load(v, src) &&
-           load_flag(src, STR("tokenizer.ggml.add_bos_token"), &v->adds_bos) &&
-           load_flag(src, STR("tokenizer.ggml.add_eos_token"), &v->adds_eos) &&
-           load_flag(src, STR("tokenizer.ggml.add_space_prefix"), &v->adds_space) && vocab_index_marks(v, src);
+           vocab_load_flag(src, STR("tokenizer.ggml.add_bos_token"), &v->adds_bos) &&
+           vocab_load_flag(src, STR("tokenizer.ggml.add_eos_token"), &v->adds_eos) &&
+           vocab_load_flag(src, STR("tokenizer.ggml.add_sep_token"), &v->adds_separator) &&
+           vocab_load_flag(src, STR("tokenizer.ggml.add_space_prefix"), &v->adds_space) &&
+           vocab_load_flag(src, STR("tokenizer.ggml.remove_extra_whitespaces"), &v->merges_spaces) &&
+           vocab_index_marks(v, src);
 }
 
 gguf_vocab *vocab_load(const gguf_file *file, const char *pre, gguf_warn_fn *warn, void *warn_ctx, gguf_error *err) {

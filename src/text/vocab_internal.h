@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "text/pretokenize.h"
+#include "text/trie.h"
 #include "text/vocab.h"
 
 /* ---- the vocabulary --------------------------------------------------------------------------- */
@@ -37,10 +38,10 @@ struct work;
 
 /* A kind of tokenizer. */
 typedef struct {
-    const char *name; /* in tokenizer.ggml.model */
-    bool adds_bos, adds_space;
-    bool names_bytes;          /* tokens named <0xNN> stand for bytes */
-    int32_t bos, eos, unknown; /* where the file does not say */
+    const char *name;                                    /* in tokenizer.ggml.model */
+    bool adds_bos, adds_eos, adds_separator, adds_space; /* where the file does not say */
+    bool names_bytes;                                    /* tokens named <0xNN> stand for bytes */
+    int32_t bos, eos, unknown, separator;                /* where the file does not say */
     /* Reads what this kind needs beyond tokens, types and special ids. */
     bool (*load)(gguf_vocab *v, const vocab_source *src);
     /* Appends the ids of text; `first`: it begins the whole text or comes after a special token. */
@@ -49,14 +50,20 @@ typedef struct {
     size_t (*decode)(gguf_token_type type, str name, bool drop_space, char *out, size_t size);
 } tokenizer_kind;
 
-extern const tokenizer_kind spm_kind, bpe_kind;
+extern const tokenizer_kind spm_kind, bpe_kind, unigram_kind, wordpiece_kind;
+
+/* The decode of all kinds that write a space as U+2581. */
+size_t spm_decode(gguf_token_type type, str name, bool drop_space, char *out, size_t size);
 
 /* A name that is looked for in text. */
 typedef struct {
     const char *p;
-    uint32_t n;
+    uint16_t n;
+    uint16_t strips; /* STRIPS_*: white space beside it goes */
     int32_t id;
 } mark;
+
+enum { STRIPS_LEFT = 1, STRIPS_RIGHT = 2 };
 
 /* Of the hash table of names, which has the first of equal names. */
 typedef struct {
@@ -80,6 +87,13 @@ typedef struct {
     size_t mask;
 } merge_table;
 
+/* SentencePiece's map of characters; src/text/unigram.c has its layout. */
+typedef struct {
+    uint32_t *nodes;
+    char *texts; /* the last byte is NUL */
+    size_t n_nodes, n_texts;
+} charsmap;
+
 struct gguf_vocab {
     arena mem;
     const tokenizer_kind *kind;
@@ -92,7 +106,7 @@ struct gguf_vocab {
     name_table by_name;
     int32_t special[SPECIAL_COUNT];
     int32_t bytes[256]; /* the token that stands for a byte alone, or GGUF_NO_TOKEN */
-    bool adds_bos, adds_eos, adds_space;
+    bool adds_bos, adds_eos, adds_separator, adds_space;
     mark *marks;           /* names looked for in text, sorted by their bytes, each once */
     uint32_t mark_at[257]; /* marks that begin with byte b are marks[mark_at[b] .. mark_at[b + 1]) */
 
@@ -101,6 +115,13 @@ struct gguf_vocab {
 
     const pretokenizer *pre; /* BPE */
     merge_table merges;      /* BPE */
+
+    trie trie;                   /* Unigram, WordPiece: the names that text may turn into */
+    float *scores;               /* Unigram [n] */
+    double unknown_score;        /* Unigram */
+    charsmap charsmap;           /* Unigram; no nodes where there is none */
+    bool merges_spaces;          /* Unigram: several spaces are one, and none stand at an end */
+    bool lowers, strips_accents; /* WordPiece */
 };
 
 static inline str vocab_name(const gguf_vocab *v, int32_t id) {
@@ -114,10 +135,22 @@ int32_t vocab_find(const gguf_vocab *v, str name);
 /* The same for a token that text may turn into by itself: no control, unknown or byte token. */
 int32_t vocab_find_text(const gguf_vocab *v, str name);
 
+/* Makes `trie`. */
+bool vocab_build_trie(gguf_vocab *v, const vocab_source *src);
+
 /* Makes `marks` from the control, unknown and user-defined tokens; warns of names too long for it. */
 bool vocab_index_marks(gguf_vocab *v, const vocab_source *src);
 /* The longest mark at p, before end, or NULL. Only user-defined tokens' names unless `parse_special`. */
 const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, bool parse_special);
+
+/* Reads a bool; *out stays where the file does not have it. */
+bool vocab_load_flag(const vocab_source *src, str key, bool *out);
+/* Fills `bytes` with the tokens <0xNN>. */
+void vocab_find_bytes(gguf_vocab *v);
+/* The array of scores, or NULL where there is none; checks its type and length. */
+bool vocab_find_scores(const gguf_vocab *v, const vocab_source *src, const gguf_kv **scores);
+/* Warns that a pre-tokenizer asked for is not used. */
+void vocab_no_pretokenizer(const vocab_source *src, const char *kind);
 
 /* ---- work memory of one call ------------------------------------------------------------------ */
 
@@ -139,6 +172,13 @@ typedef struct {
 
 #define MAY_CROSS (-3)
 
+/* Unigram: the best way to a place of the text. */
+typedef struct {
+    double score;  /* the sum up to here */
+    uint32_t from; /* where the last piece of the way begins */
+    int32_t id;    /* its token; GGUF_NO_TOKEN: an unknown character */
+} lattice_node;
+
 typedef struct work {
     char *text; /* the word, where it is not a part of the text as it stands */
     size_t n_text, text_room;
@@ -146,6 +186,8 @@ typedef struct work {
     size_t symbol_room;
     candidate *heap;
     size_t n_heap, heap_room;
+    lattice_node *lattice;
+    size_t lattice_room;
     bool no_windows; /* long words are merged as a whole */
     int32_t *ids;
     size_t n_ids, id_room;
@@ -154,7 +196,11 @@ typedef struct work {
 
 /* Room for n bytes in `text`; those that are there stay. */
 bool work_reserve_text(work *w, size_t n);
+/* Room for n nodes in `lattice`; those that are there stay. */
+bool work_reserve_lattice(work *w, size_t n);
 bool work_emit(work *w, int32_t id);
+/* Appends the unknown token; an error that quotes the text where the vocabulary has none. */
+bool work_emit_unknown(const gguf_vocab *v, work *w, str text);
 /* Appends the token of a byte, else the unknown token; an error where the vocabulary has neither. */
 bool work_emit_byte(const gguf_vocab *v, work *w, uint8_t byte);
 void work_free(work *w);

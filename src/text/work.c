@@ -47,6 +47,21 @@ bool work_reserve_text(work *w, size_t n) {
     return text || n == 0;
 }
 
+bool work_reserve_lattice(work *w, size_t n) {
+    if (n <= w->lattice_room) return true;
+    lattice_node *moved = grow(w->lattice, &w->lattice_room, n, sizeof *moved, true, "the ways to part a text", w->err);
+    if (moved) w->lattice = moved;
+    return moved;
+}
+
+bool work_emit_unknown(const gguf_vocab *v, work *w, str text) {
+    int32_t id = v->special[SPECIAL_UNKNOWN];
+    if (id != GGUF_NO_TOKEN) return work_emit(w, id);
+    return fail(w->err, GGUF_ERR_MODEL,
+                "the text holds \"%.*s\", for which this vocabulary has no token, nor has it an unknown token",
+                STR_ARG(text));
+}
+
 bool work_emit(work *w, int32_t id) {
     int32_t *ids = grow(w->ids, &w->id_room, w->n_ids + 1, sizeof *ids, true, "the ids of a text", w->err);
     if (!ids) return false;
@@ -67,6 +82,7 @@ void work_free(work *w) {
     free(w->text);
     free(w->symbols);
     free(w->heap);
+    free(w->lattice);
     free(w->ids);
 }
 
