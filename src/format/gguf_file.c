@@ -52,6 +52,10 @@ static bool take(cursor *c, void *out, size_t n, const char *what) {
 
 static uint64_t le64(const uint8_t *p, size_t n) {
     uint64_t v = 0;
+    if (n == 8) { /* a compiler makes one load of this, and names and merges have half a million lengths */
+        return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+               (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+    }
     for (size_t i = 0; i < n; i++) v |= (uint64_t)p[i] << (8 * i);
     return v;
 }
@@ -149,7 +153,7 @@ typedef struct {
 } name_index;
 
 static uint32_t *find_slot(const name_index *x, const void *items, size_t stride, str name) {
-    size_t i = str_hash(name) & x->mask;
+    size_t i = str_hash(hash_key(), name) & x->mask;
     while (x->slots[i] && !str_eq(*(const str *)(const void *)((const char *)items + (x->slots[i] - 1) * stride), name))
         i = (i + 1) & x->mask;
     return &x->slots[i];

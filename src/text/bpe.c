@@ -3,6 +3,8 @@
  * words by a pre-tokenizer, and within each word the pair of tokens that stands first in the list of merges
  * is merged until there is none.
  */
+#include <stdlib.h>
+
 #include "text/unicode.h"
 #include "text/vocab_internal.h"
 
@@ -36,25 +38,73 @@ static size_t encode(str text, char *out) {
 /* ---- merges ---------------------------------------------------------------------------------- */
 
 /* The slot of a pair, or the empty one where it belongs. */
-static merge *find_merge(const merge_table *t, int32_t left, int32_t right) {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t i = u64_hash(pair) & t->mask;
+static inline merge *find_merge(const merge_table *t, uint64_t pair) {
+    size_t i = u64_hash(t->key, pair) & t->mask;
     while (t->slots[i].id != GGUF_NO_TOKEN && t->slots[i].pair != pair) i = (i + 1) & t->mask;
     return &t->slots[i];
 }
 
-/* Reads "left right": parted at the first space that is not the first byte. False where it names no tokens. */
-static bool parse_merge(const gguf_vocab *v, str text, char *joined, merge *out) {
+static inline uint64_t pair_of(int32_t left, int32_t right) { return (uint64_t)(uint32_t)left << 32 | (uint32_t)right; }
+
+/*
+ * A merge is three names to be looked up and a slot to be filled, each somewhere in megabytes. So merges are read by
+ * the batch, step by step, and every step asks for the memory that the next one needs.
+ */
+enum { MERGE_BATCH = 64 };
+
+typedef struct {
+    str names[3]; /* left, right, and both joined */
+    uint64_t hashes[3];
+    merge made;
+} merge_line;
+
+typedef struct {
+    merge_line lines[MERGE_BATCH];
+    char *joined; /* [MERGE_BATCH][longest] */
+    size_t n;
+} merge_batch;
+
+/* Parts "left right" at the first space that is not the first byte. False where it names no tokens. */
+static bool parse_merge(const gguf_vocab *v, str text, char *joined, merge_line *line) {
     const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
     if (!space || text.n - 1 > v->longest) return false;
     size_t n_left = (size_t)(space - text.p), n_right = text.n - n_left - 1;
+    if (n_right == 0) return false;
     memcpy(joined, text.p, n_left);
     memcpy(joined + n_left, space + 1, n_right);
-    int32_t left = vocab_find_text(v, (str){text.p, n_left});
-    int32_t right = vocab_find_text(v, (str){space + 1, n_right});
-    out->id = vocab_find_text(v, (str){joined, n_left + n_right});
-    out->pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    return left != GGUF_NO_TOKEN && right != GGUF_NO_TOKEN && out->id != GGUF_NO_TOKEN;
+    line->names[0] = (str){text.p, n_left};
+    line->names[1] = (str){space + 1, n_right};
+    line->names[2] = (str){joined, n_left + n_right};
+    for (int i = 0; i < 3; i++) {
+        line->hashes[i] = vocab_hash(v, line->names[i]);
+        vocab_prefetch_slot(v, line->hashes[i]);
+    }
+    return true;
+}
+
+/* Returns how many of the batch name no tokens. */
+static uint32_t add_merges(gguf_vocab *v, merge_batch *b) {
+    uint32_t skipped = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        for (int k = 0; k < 3; k++) vocab_prefetch_name(v, b->lines[i].hashes[k]);
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        merge_line *line = &b->lines[i];
+        int32_t ids[3];
+        for (int k = 0; k < 3; k++) {
+            ids[k] = vocab_text_id(v, vocab_find_hashed(v, line->names[k], line->hashes[k]));
+        }
+        line->made.pair = pair_of(ids[0], ids[1]);
+        line->made.id = ids[0] == GGUF_NO_TOKEN || ids[1] == GGUF_NO_TOKEN ? GGUF_NO_TOKEN : ids[2];
+        __builtin_prefetch(&v->merges.slots[u64_hash(v->merges.key, line->made.pair) & v->merges.mask], 1);
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        merge made = b->lines[i].made, *slot = find_merge(&v->merges, made.pair);
+        skipped += made.id == GGUF_NO_TOKEN;
+        if (slot->id == GGUF_NO_TOKEN && made.id != GGUF_NO_TOKEN) *slot = made; /* of equal merges the first counts */
+    }
+    b->n = 0;
+    return skipped;
 }
 
 static bool alloc_merges(gguf_vocab *v, uint64_t n, gguf_error *err) {
@@ -64,6 +114,7 @@ static bool alloc_merges(gguf_vocab *v, uint64_t n, gguf_error *err) {
     t->slots = arena_alloc(&v->mem, size, sizeof *t->slots, "the table of merges", err);
     if (!t->slots) return false;
     t->mask = size - 1;
+    t->key = hash_key();
     for (size_t i = 0; i < size; i++) t->slots[i].id = GGUF_NO_TOKEN;
     return true;
 }
@@ -75,25 +126,28 @@ static bool load_merges(gguf_vocab *v, const vocab_source *src) {
         return fail(src->err, GGUF_ERR_MODEL, "tokenizer.ggml.merges must be an array of strings; it holds %s",
                     kv_type_name(kv->elem));
     }
-    char *joined = arena_alloc(&v->mem, v->longest, 1, "a merge", src->err);
-    if (!joined || !alloc_merges(v, kv->n, src->err)) return false;
+    merge_batch b = {.n = 0};
+    b.joined = malloc(MERGE_BATCH * v->longest + 1);
+    if (!b.joined) return fail_memory(src->err, "merges", MERGE_BATCH * v->longest);
+    bool ok = alloc_merges(v, kv->n, src->err);
     size_t pos = 0;
     uint32_t skipped = 0;
     str text;
-    for (uint32_t rank = 0; kv_next_string(kv, &pos, &text); rank++) {
-        merge m = {.rank = rank};
-        if (!parse_merge(v, text, joined, &m)) {
+    for (uint32_t rank = 0; ok && kv_next_string(kv, &pos, &text); rank++) {
+        b.lines[b.n].made.rank = rank;
+        if (parse_merge(v, text, b.joined + b.n * v->longest, &b.lines[b.n]))
+            b.n++;
+        else
             skipped++;
-            continue;
-        }
-        merge *slot = find_merge(&v->merges, (int32_t)(m.pair >> 32), (int32_t)m.pair);
-        if (slot->id == GGUF_NO_TOKEN) *slot = m; /* of equal merges the first counts */
+        if (b.n == MERGE_BATCH) skipped += add_merges(v, &b);
     }
+    if (ok) skipped += add_merges(v, &b);
+    free(b.joined);
     if (skipped > 0) {
         warnf(src->warn, src->warn_ctx, "%u of %llu merges name no tokens of the vocabulary and are skipped", skipped,
               (unsigned long long)kv->n);
     }
-    return true;
+    return ok;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -140,7 +194,7 @@ static size_t first_piece(const gguf_vocab *v, const char *p, const char *end, i
 static bool find_pair(const gguf_vocab *v, const char *p, symbol left, symbol right, uint32_t *place, int32_t *id) {
     (void)p;
     if (left.id == GGUF_NO_TOKEN || right.id == GGUF_NO_TOKEN) return false;
-    const merge *m = find_merge(&v->merges, left.id, right.id);
+    const merge *m = find_merge(&v->merges, pair_of(left.id, right.id));
     *place = m->rank;
     *id = m->id;
     return m->id != GGUF_NO_TOKEN;
@@ -185,9 +239,10 @@ static bool emit_word(const gguf_vocab *v, work *w, str word) {
 static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
     (void)first;
     if (!work_reserve_text(w, 2 * v->longest)) return false; /* for any name, and a character more */
+    work_begin_words(w, text.n);
     pre_walk walk = pre_walk_begin(v->pre, text);
     for (str word; pre_walk_next(&walk, &word);) {
-        if (!emit_word(v, w, word)) return false;
+        if (!work_word(v, w, word, emit_word)) return false;
     }
     return true;
 }

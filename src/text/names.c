@@ -12,9 +12,10 @@ bool vocab_index_names(gguf_vocab *v, gguf_error *err) {
     t->slots = arena_alloc(&v->mem, size, sizeof *t->slots, "the table of tokens", err);
     if (!t->slots) return false;
     t->mask = size - 1;
+    t->key = hash_key();
     for (uint32_t id = 0; id < v->n; id++) {
         str name = vocab_name(v, (int32_t)id);
-        uint64_t hash = str_hash(name);
+        uint64_t hash = vocab_hash(v, name);
         size_t i = hash & t->mask;
         for (; t->slots[i].id_1; i = (i + 1) & t->mask) {
             if (t->slots[i].hash == hash >> 32 && str_eq(vocab_name(v, (int32_t)t->slots[i].id_1 - 1), name)) break;
@@ -26,13 +27,7 @@ bool vocab_index_names(gguf_vocab *v, gguf_error *err) {
 
 int32_t vocab_find(const gguf_vocab *v, str name) {
     if (name.n == 0 || name.n > v->longest) return GGUF_NO_TOKEN;
-    const name_table *t = &v->by_name;
-    uint64_t hash = str_hash(name);
-    for (size_t i = hash & t->mask; t->slots[i].id_1; i = (i + 1) & t->mask) {
-        int32_t id = (int32_t)t->slots[i].id_1 - 1;
-        if (t->slots[i].hash == hash >> 32 && str_eq(vocab_name(v, id), name)) return id;
-    }
-    return GGUF_NO_TOKEN;
+    return vocab_find_hashed(v, name, vocab_hash(v, name));
 }
 
 void vocab_find_bytes(gguf_vocab *v) {
@@ -43,12 +38,7 @@ void vocab_find_bytes(gguf_vocab *v) {
     }
 }
 
-static bool is_special(uint8_t type) { return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN; }
-
-int32_t vocab_find_text(const gguf_vocab *v, str name) {
-    int32_t id = vocab_find(v, name);
-    return id != GGUF_NO_TOKEN && (is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE) ? GGUF_NO_TOKEN : id;
-}
+int32_t vocab_find_text(const gguf_vocab *v, str name) { return vocab_text_id(v, vocab_find(v, name)); }
 
 bool vocab_build_trie(gguf_vocab *v, const vocab_source *src) {
     trie_entry *entries = malloc(v->n * sizeof *entries);
@@ -56,7 +46,7 @@ bool vocab_build_trie(gguf_vocab *v, const vocab_source *src) {
     size_t n = 0, too_long = 0;
     for (uint32_t id = 0; id < v->n; id++) {
         str name = vocab_name(v, (int32_t)id);
-        if (name.n == 0 || is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE) continue;
+        if (name.n == 0 || vocab_is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE) continue;
         if (name.n > TRIE_MAX_NAME)
             too_long++;
         else
@@ -147,13 +137,14 @@ static void set_strips(mark *marks, size_t n, const gguf_file *file) {
 
 bool vocab_index_marks(gguf_vocab *v, const vocab_source *src) {
     size_t n = 0, too_long = 0;
-    for (uint32_t id = 0; id < v->n; id++) n += is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_USER_DEFINED;
+    for (uint32_t id = 0; id < v->n; id++)
+        n += vocab_is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_USER_DEFINED;
     v->marks = arena_alloc(&v->mem, n, sizeof *v->marks, "the table of special tokens", src->err);
     if (!v->marks) return false;
     n = 0;
     for (uint32_t id = 0; id < v->n; id++) {
         str name = vocab_name(v, (int32_t)id);
-        if (name.n == 0 || !(is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_USER_DEFINED)) continue;
+        if (name.n == 0 || !(vocab_is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_USER_DEFINED)) continue;
         if (name.n > MAX_MARK_BYTES) {
             too_long++;
             continue;
@@ -168,7 +159,12 @@ bool vocab_index_marks(gguf_vocab *v, const vocab_source *src) {
     qsort(v->marks, n, sizeof *v->marks, by_bytes);
     n = drop_equal(v->marks, n);
     set_strips(v->marks, n, src->file);
-    for (size_t i = 0; i < n; i++) v->mark_at[(uint8_t)v->marks[i].p[0] + 1]++;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t byte = (uint8_t)v->marks[i].p[0];
+        v->mark_at[byte + 1]++;
+        v->begins_mark[1][byte] = true;
+        if (v->types[v->marks[i].id] == GGUF_TOKEN_USER_DEFINED) v->begins_mark[0][byte] = true;
+    }
     for (int byte = 0; byte < 256; byte++) v->mark_at[byte + 1] += v->mark_at[byte];
     return true;
 }

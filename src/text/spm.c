@@ -2,9 +2,9 @@
  * SentencePiece vocabularies: a space is written U+2581; pieces of a word are merged by the score of the token
  * they make, the highest first, the leftmost of equals. Characters that are no token become byte tokens.
  *
- * There are no words in such a text, merges could go across it as a whole. But no merge crosses a place where
- * no token has U+2581 after the character that stands there: merging each side alone gives the same. With
- * the vocabularies there are, this cuts the text before nearly every space.
+ * There are no words in such a text, merges could go across it as a whole. But no merge crosses a place between two
+ * bytes that stand side by side in no token's name: merging each side alone gives the same. With the vocabularies
+ * there are, this cuts the text before nearly every space, and around most punctuation.
  */
 #include "text/unicode.h"
 #include "text/vocab_internal.h"
@@ -32,13 +32,27 @@ static bool load_scores(gguf_vocab *v, const vocab_source *src) {
     return true;
 }
 
-static void find_joined_spaces(gguf_vocab *v) {
+static void set_joined(gguf_vocab *v, char left, char right) {
+    v->joined[(uint8_t)left][(uint8_t)right / 64] |= (uint64_t)1 << (uint8_t)right % 64;
+}
+
+/* Notes which bytes stand side by side in names: as they are, and with spaces for U+2581 as texts have them. */
+static void find_joined_bytes(gguf_vocab *v) {
     for (uint32_t id = 0; id < v->n; id++) {
         str name = vocab_name(v, (int32_t)id);
-        for (size_t i = 1; i + SPACE.n <= name.n; i++) {
-            if (memcmp(name.p + i, SPACE.p, SPACE.n) != 0) continue;
-            bool after_space = i >= SPACE.n && memcmp(name.p + i - SPACE.n, SPACE.p, SPACE.n) == 0;
-            if (!after_space) v->before_space[(uint8_t)name.p[i - 1]] = true;
+        char last = 0;
+        for (size_t i = 0, n; i < name.n; i += n) {
+            bool space = str_starts((str){name.p + i, name.n - i}, SPACE);
+            char byte = space ? ' ' : name.p[i];
+            n = space ? SPACE.n : 1;
+            if (i > 0) { /* a text may have either form on either side */
+                set_joined(v, last, byte);
+                set_joined(v, last, name.p[i]);
+                set_joined(v, name.p[i - 1], byte);
+                set_joined(v, name.p[i - 1], name.p[i]);
+            }
+            for (size_t k = 1; k < n; k++) set_joined(v, name.p[i + k - 1], name.p[i + k]);
+            last = byte;
         }
     }
 }
@@ -46,7 +60,7 @@ static void find_joined_spaces(gguf_vocab *v) {
 static bool load(gguf_vocab *v, const vocab_source *src) {
     vocab_no_pretokenizer(src, "a SentencePiece");
     if (!load_scores(v, src)) return false;
-    find_joined_spaces(v);
+    find_joined_bytes(v);
     vocab_find_bytes(v);
     return true;
 }
@@ -120,24 +134,40 @@ static bool is_literal(const gguf_vocab *v, const char *p, const char *end) {
            v->bytes[(uint8_t)SPACE.p[0]] != GGUF_NO_TOKEN;
 }
 
-/* Where the word that begins at p ends: before a U+2581, or a space that no token has after what stands there. */
+static bool is_joined(const gguf_vocab *v, char left, char right) {
+    return v->joined[(uint8_t)left][(uint8_t)right / 64] >> (uint8_t)right % 64 & 1;
+}
+
+/* Where the word that begins at p ends: before a U+2581, or between two bytes that stand side by side in no name. A
+ * character stays whole. */
 static const char *word_end(const gguf_vocab *v, const char *p, const char *end) {
-    for (const char *q = p; q < end; q++) {
-        if (*q == ' ' && q > p && q[-1] != ' ' && !v->before_space[(uint8_t)q[-1]]) return q;
+    if (is_literal(v, p, end)) return p;
+    for (const char *q = p + 1; q < end; q++) {
+        if (!is_joined(v, q[-1], *q) && (*q & 0xC0) != 0x80) return q;
         if (is_literal(v, q, end)) return q;
     }
     return end;
+}
+
+/* A word that begins with what stands in w->text already. */
+static bool emit_word(const gguf_vocab *v, work *w, str word) {
+    if (!append_escaped(w, word.p, word.p + word.n)) return false;
+    str escaped = {w->text, w->n_text};
+    w->n_text = 0;
+    return work_merge(v, w, escaped, &rules);
 }
 
 static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
     static const char prefix[] = " ";
     const char *end = text.p + text.n;
     w->n_text = 0;
+    work_begin_words(w, text.n);
     if (first && v->adds_space && !append_escaped(w, prefix, prefix + 1)) return false;
     for (const char *p = text.p, *q; p < end; p = q) {
         q = word_end(v, p, end);
-        if (!append_escaped(w, p, q) || !work_merge(v, w, (str){w->text, w->n_text}, &rules)) return false;
-        w->n_text = 0;
+        str word = {p, (size_t)(q - p)};
+        bool alone = w->n_text == 0 && word.n > 0;
+        if (!(alone ? work_word(v, w, word, emit_word) : emit_word(v, w, word))) return false;
         if (q == end || !is_literal(v, q, end)) continue;
         if (!emit_bytes(v, w, SPACE)) return false;
         q += SPACE.n;

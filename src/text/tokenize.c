@@ -9,7 +9,9 @@
 /* The bytes of text before the first mark; *found is that mark, or NULL. */
 static size_t find_mark(const gguf_vocab *v, str text, bool parse_special, const mark **found) {
     const char *end = text.p + text.n;
+    const bool *begins = v->begins_mark[parse_special];
     for (const char *p = text.p; p < end; p++) {
+        if (!begins[(uint8_t)*p]) continue;
         *found = vocab_match_mark(v, p, end, parse_special);
         if (*found) return (size_t)(p - text.p);
     }

@@ -7,6 +7,7 @@
 #include "text/pretokenize.h"
 #include "text/trie.h"
 #include "text/vocab.h"
+#include "text/word_cache.h"
 
 /* ---- the vocabulary --------------------------------------------------------------------------- */
 
@@ -67,12 +68,13 @@ enum { STRIPS_LEFT = 1, STRIPS_RIGHT = 2 };
 
 /* Of the hash table of names, which has the first of equal names. */
 typedef struct {
-    uint32_t hash, id_1; /* the upper half of str_hash; 1 + id, 0 is empty */
+    uint32_t hash, id_1; /* the upper half of the hash; 1 + id, 0 is empty */
 } name_slot;
 
 typedef struct {
     name_slot *slots;
     size_t mask;
+    uint64_t key; /* of the hash */
 } name_table;
 
 /* What a pair of tokens merges into. */
@@ -85,6 +87,7 @@ typedef struct {
 typedef struct {
     merge *slots;
     size_t mask;
+    uint64_t key; /* of the hash */
 } merge_table;
 
 /* SentencePiece's map of characters; src/text/unigram.c has its layout. */
@@ -107,11 +110,12 @@ struct gguf_vocab {
     int32_t special[SPECIAL_COUNT];
     int32_t bytes[256]; /* the token that stands for a byte alone, or GGUF_NO_TOKEN */
     bool adds_bos, adds_eos, adds_separator, adds_space;
-    mark *marks;           /* names looked for in text, sorted by their bytes, each once */
-    uint32_t mark_at[257]; /* marks that begin with byte b are marks[mark_at[b] .. mark_at[b + 1]) */
+    bool begins_mark[2][256]; /* [1]: some mark begins with this byte; [0]: the name of a user-defined token */
+    mark *marks;              /* names looked for in text, sorted by their bytes, each once */
+    uint32_t mark_at[257];    /* marks that begin with byte b are marks[mark_at[b] .. mark_at[b + 1]) */
 
-    uint32_t *order;        /* SPM [n]: place in line by score; the same for equal scores */
-    bool before_space[256]; /* SPM: some token has U+2581 after a character that ends with this byte */
+    uint32_t *order;         /* SPM [n]: place in line by score; the same for equal scores */
+    uint64_t joined[256][4]; /* SPM: a bit for each byte that comes after this one in some name */
 
     const pretokenizer *pre; /* BPE */
     merge_table merges;      /* BPE */
@@ -130,9 +134,42 @@ static inline str vocab_name(const gguf_vocab *v, int32_t id) {
 
 /* Makes by_name from the names. */
 bool vocab_index_names(gguf_vocab *v, gguf_error *err);
+static inline uint64_t vocab_hash(const gguf_vocab *v, str name) { return str_hash(v->by_name.key, name); }
 /* The first token of this name, or GGUF_NO_TOKEN. */
 int32_t vocab_find(const gguf_vocab *v, str name);
-/* The same for a token that text may turn into by itself: no control, unknown or byte token. */
+/* The same for a name whose hash is known. */
+static inline int32_t vocab_find_hashed(const gguf_vocab *v, str name, uint64_t hash) {
+    const name_table *t = &v->by_name;
+    for (size_t i = hash & t->mask; t->slots[i].id_1; i = (i + 1) & t->mask) {
+        int32_t id = (int32_t)t->slots[i].id_1 - 1;
+        if (t->slots[i].hash == hash >> 32 && str_eq(vocab_name(v, id), name)) return id;
+    }
+    return GGUF_NO_TOKEN;
+}
+
+/* Asks for the memory that vocab_find_hashed will need: first for the table, and when that has come, for the name. */
+static inline void vocab_prefetch_slot(const gguf_vocab *v, uint64_t hash) {
+    __builtin_prefetch(&v->by_name.slots[hash & v->by_name.mask]);
+}
+
+static inline void vocab_prefetch_name(const gguf_vocab *v, uint64_t hash) {
+    const name_table *t = &v->by_name;
+    for (size_t i = hash & t->mask; t->slots[i].id_1; i = (i + 1) & t->mask) {
+        if (t->slots[i].hash != hash >> 32) continue;
+        __builtin_prefetch(v->names + v->name_at[t->slots[i].id_1 - 1]);
+        return;
+    }
+}
+
+static inline bool vocab_is_special(uint8_t type) { return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN; }
+
+/* A token that text may turn into by itself: no control, unknown or byte token; else GGUF_NO_TOKEN. */
+static inline int32_t vocab_text_id(const gguf_vocab *v, int32_t id) {
+    bool none = id == GGUF_NO_TOKEN || vocab_is_special(v->types[id]) || v->types[id] == GGUF_TOKEN_BYTE;
+    return none ? GGUF_NO_TOKEN : id;
+}
+
+/* The first token of a name that text may turn into, or GGUF_NO_TOKEN. */
 int32_t vocab_find_text(const gguf_vocab *v, str name);
 
 /* Makes `trie`. */
@@ -186,6 +223,7 @@ typedef struct work {
     size_t symbol_room;
     candidate *heap;
     size_t n_heap, heap_room;
+    cached_word *words; /* [CACHE_SLOTS], or NULL */
     lattice_node *lattice;
     size_t lattice_room;
     bool no_windows; /* long words are merged as a whole */
@@ -204,6 +242,10 @@ bool work_emit_unknown(const gguf_vocab *v, work *w, str text);
 /* Appends the token of a byte, else the unknown token; an error where the vocabulary has neither. */
 bool work_emit_byte(const gguf_vocab *v, work *w, uint8_t byte);
 void work_free(work *w);
+/* Makes `words` where a text is long enough to gain by it. Without memory for it there is none. */
+void work_begin_words(work *w, size_t n_text);
+/* Appends the ids of a word: those known of it, else what `make` appends. */
+bool work_word(const gguf_vocab *v, work *w, str word, bool (*make)(const gguf_vocab *v, work *w, str word));
 
 /* How a kind of vocabulary merges. */
 typedef struct {

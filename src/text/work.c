@@ -62,10 +62,15 @@ bool work_emit_unknown(const gguf_vocab *v, work *w, str text) {
                 STR_ARG(text));
 }
 
+static bool reserve_ids(work *w, size_t n) {
+    if (w->id_room - w->n_ids >= n) return true;
+    int32_t *ids = grow(w->ids, &w->id_room, w->n_ids + n, sizeof *ids, true, "the ids of a text", w->err);
+    if (ids) w->ids = ids;
+    return ids;
+}
+
 bool work_emit(work *w, int32_t id) {
-    int32_t *ids = grow(w->ids, &w->id_room, w->n_ids + 1, sizeof *ids, true, "the ids of a text", w->err);
-    if (!ids) return false;
-    w->ids = ids;
+    if (!reserve_ids(w, 1)) return false;
     w->ids[w->n_ids++] = id;
     return true;
 }
@@ -82,8 +87,32 @@ void work_free(work *w) {
     free(w->text);
     free(w->symbols);
     free(w->heap);
+    free(w->words);
     free(w->lattice);
     free(w->ids);
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+enum { LEAST_CACHED = 2048 }; /* bytes of text; a shorter one would pay more for the empty table than it gains */
+
+void work_begin_words(work *w, size_t n_text) {
+    if (!w->words && n_text >= LEAST_CACHED) w->words = calloc(CACHE_SLOTS, sizeof *w->words);
+}
+
+bool work_word(const gguf_vocab *v, work *w, str word, bool (*make)(const gguf_vocab *v, work *w, str word)) {
+    if (!w->words || word.n > CACHE_WORD) return make(v, w, word);
+    cached_word *slot = &w->words[cache_slot(word)];
+    if (!cache_holds(slot, word)) {
+        size_t n = w->n_ids;
+        if (!make(v, w, word)) return false;
+        cache_store(slot, word, w->ids + n, w->n_ids - n);
+        return true;
+    }
+    if (!reserve_ids(w, slot->n_ids)) return false;
+    for (size_t i = 0; i < slot->n_ids; i++) w->ids[w->n_ids + i] = slot->ids[i];
+    w->n_ids += slot->n_ids;
+    return true;
 }
 
 /* ---- the heap -------------------------------------------------------------------------------- */

@@ -156,8 +156,13 @@ static void test_machine(void) {
 }
 
 static void test_hash(void) {
-    CHECK(str_hash(STR("abc")) == str_hash(STR("abc")) && str_hash(STR("abc")) != str_hash(STR("abd")));
-    CHECK(str_hash(STR("")) != str_hash((str){"\0", 1}));
+    uint64_t key = hash_key();
+    CHECK(hash_key() == key);
+    CHECK(str_hash(key, STR("abc")) == str_hash(key, STR("abc")) &&
+          str_hash(key, STR("abc")) != str_hash(key, STR("abd")));
+    CHECK(str_hash(key, STR("")) != str_hash(key, (str){"\0", 1}) &&
+          str_hash(key, STR("a")) != str_hash(key, STR("aa")));
+    CHECK(str_hash(key, STR("abc")) != str_hash(key + 1, STR("abc")) && u64_hash(key, 1) != u64_hash(key, 2));
     CHECK(str_is(STR("x"), "x") && !str_is(STR("x"), "xy") && str_starts(STR("xyz"), STR("xy")) &&
           !str_starts(STR("x"), STR("xy")));
 }
