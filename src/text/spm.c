@@ -166,8 +166,9 @@ static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
     for (const char *p = text.p, *q; p < end; p = q) {
         q = word_end(v, p, end);
         str word = {p, (size_t)(q - p)};
-        bool alone = w->n_text == 0 && word.n > 0;
-        if (!(alone ? work_word(v, w, word, emit_word) : emit_word(v, w, word))) return false;
+        bool alone = w->n_text == 0; /* no prefix stands before it; where it is empty, too, a U+2581 comes first */
+        if (alone && word.n > 0 && !work_word(v, w, word, emit_word)) return false;
+        if (!alone && !emit_word(v, w, word)) return false;
         if (q == end || !is_literal(v, q, end)) continue;
         if (!emit_bytes(v, w, SPACE)) return false;
         q += SPACE.n;

@@ -52,6 +52,12 @@ expect 2 gguf-tokenize -m spm.gguf --detokenize -p "1 2 three"
 expect 2 gguf-tokenize -m spm.gguf --detokenize -p "99999999"
 printf '300\000 301' | gguf-tokenize -m spm.gguf --detokenize >out 2>err
 check "a NUL among the ids cuts nothing silently" test $? -eq 2
+make-model --arch llama --preset tiny --type F16 --seed 3 --vocab-kind bpe --pre nonsense odd.gguf || exit 1
+expect 3 gguf-tokenize -m odd.gguf -p x
+check "an unknown pre-tokenizer is named" says "the pre-tokenizer nonsense (tokenizer.ggml.pre) is not known"
+check "with the way out" says "--pre NAME"
+expect 0 gguf-tokenize -m odd.gguf --pre kimi-k2 -p x
+expect 2 gguf-tokenize -m bpe.gguf --pre nonsense -p x
 make-model --arch llama --preset tiny --type F16 --vocab-kind none bare.gguf || exit 1
 expect 3 gguf-tokenize -m bare.gguf -p x
 check "a file without tokenizer is called so" says "no tokenizer"

@@ -102,6 +102,33 @@ static void test_whole_words(void) {
     }
 }
 
+/* Words remembered: a long text gives what its words give. */
+static void test_repeated_words(void) {
+    gguf_vocab *v = make_bpe("gpt-2");
+    static char text[7 * 1000];
+    static int32_t expected[4 * 1000];
+    for (int i = 0; i < 1000; i++) {
+        memcpy(text + 7 * i, " abcbc\n", 7);
+        memcpy(expected + 4 * i, (const int32_t[]){' ', T_ABC, T_BC, '\n'}, 4 * sizeof(int32_t));
+    }
+    check_ids(v, (str){text, sizeof text}, plain, expected, COUNT(expected));
+    vocab_free(v);
+}
+
+/* Some tokenizers take away the white space before <mask>. */
+static void test_stripped_mask(void) {
+    static const token more[] = {{STR("<mask>"), 4}};
+    builder b = {0};
+    gguf_error err = {0};
+    put_bpe_tokens(&b, more, COUNT(more));
+    put_merges(&b, NULL, 0);
+    put_text(&b, "tokenizer.ggml.pre", "jina-v2-code");
+    gguf_vocab *v = load(&b, NULL, &err);
+    CHECK(v != NULL);
+    CHECK_IDS(v, "a \n<mask> b  <mask>", plain, 'a', 256, ' ', 'b', 256);
+    vocab_free(v);
+}
+
 /* ---- long words ------------------------------------------------------------------------------ */
 
 /* Merges in the plainest way: again and again, the pair first in line. Letters a to d; pairs name their merges. */
@@ -216,6 +243,8 @@ int main(void) {
     test_bpe();
     test_bpe_pieces();
     test_whole_words();
+    test_repeated_words();
+    test_stripped_mask();
     test_long_words();
     return check_summary();
 }

@@ -132,6 +132,7 @@ static void test_spm_fallbacks(void) {
     v = load(&b, NULL, &err);
     CHECK(v != NULL);
     CHECK_IDS(v, "az", (gguf_tokenize_params){0}, S_A, S_BYTES + 'z');
+    CHECK_IDS(v, SPACE "a", plain, S_BYTES + 0xE2, S_BYTES + 0x96, S_BYTES + 0x81, S_A); /* was an offset to NULL */
     CHECK(comes_back(v, STR(" az")));
     vocab_free(v);
 
@@ -139,6 +140,55 @@ static void test_spm_fallbacks(void) {
     v = load(&b, "gpt-2", &err);
     CHECK(v != NULL && warnings == 1); /* there is nothing a pre-tokenizer could do here */
     CHECK_IDS(v, "bab", plain, S_SPACE, S_BA, S_B);
+    vocab_free(v);
+}
+
+/* Phi-3's tokenizer takes away white space after special tokens, but for three of them. */
+static void test_stripped_space(void) {
+    builder b = {0};
+    gguf_error err = {0};
+    put_spm(&b, NULL);
+    put_text(&b, "general.name", "My Phi-3-mini");
+    gguf_vocab *v = load(&b, NULL, &err);
+    CHECK(v != NULL);
+    CHECK_IDS(v, "<s> a</s> \n\ta</s> ", special, S_BOS, S_SPACES, S_A, S_EOS, S_SPACE_A, S_EOS);
+    CHECK_IDS(v, "a <user>  a", plain, S_SPACE_A, S_SPACE, S_USER, S_SPACE_A);
+    vocab_free(v);
+    put_spm(&b, NULL);
+    put_text(&b, "general.name", "Phi-4");
+    v = load(&b, NULL, &err);
+    CHECK_IDS(v, "</s> a", special, S_EOS, S_SPACES, S_A);
+    vocab_free(v);
+}
+
+/* Words are cut where no name joins two bytes: never inside a character, nor where U+2581 is taken for a space. */
+static void test_cuts(void) {
+    gguf_error err = {0};
+    builder b = {0};
+    put_spm(&b, "bytes"); /* one unknown token a character, also where no name joins its bytes */
+    gguf_vocab *v = load(&b, NULL, &err);
+    CHECK(v != NULL);
+    CHECK_IDS(v, "\xF0\x9F\x98\x80\xE4\xBD\xA0", plain, 3, S_UNK, S_UNK);
+    CHECK_IDS(v, "b" SPACE SPACE "a" SPACE "a", plain, 3, 5, 8, 4, 7);
+    CHECK_IDS(v, "b" SPACE " a", plain, 3, 5, 8, 4);
+    vocab_free(v);
+    put_spm(&b, NULL);
+    v = load(&b, NULL, &err);
+    static char text[8000]; /* long enough for words to be remembered, and with one beside the other */
+    static int32_t expected[COUNT(text)];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof text; i += 4)
+        memcpy(text + i,
+               i % 8 ? "ab a"
+                     : "\xC3\xA4"
+                       "b ",
+               4);
+    expected[n++] = S_SPACE;
+    for (size_t i = 0; i < sizeof text; i += 8) {
+        const int32_t ids[] = {S_AE, S_B, S_SPACE, S_AB, S_SPACE_A};
+        for (size_t k = 0; k < COUNT(ids); k++) expected[n++] = ids[k];
+    }
+    check_ids(v, (str){text, sizeof text}, plain, expected, n);
     vocab_free(v);
 }
 
@@ -295,6 +345,8 @@ static void test_odd_names(void) {
 int main(void) {
     test_spm();
     test_spm_fallbacks();
+    test_stripped_space();
+    test_cuts();
     test_hostile();
     test_odd_names();
     return check_summary();
