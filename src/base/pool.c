@@ -9,6 +9,9 @@
  * token and shorter than what anyone would notice as load. */
 enum { SPINS = 2000 };
 
+/* Kernels keep panels of weights on the stack, and some systems give a thread as little as 128 KiB. */
+enum { STACK = 1 << 20 };
+
 /* Threads wait for `epoch` to move: first spinning, then asleep on the condition variable. */
 typedef struct {
     atomic_uint epoch;
@@ -119,11 +122,15 @@ pool *pool_new(int n, gguf_warn_fn *warn, void *warn_ctx, gguf_error *err) {
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
     int started = 1;
     for (; started < n; started++) {
         workers[started] = (worker){.pool = p, .index = started};
-        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0) break;
+        if (pthread_create(&workers[started].thread, &attr, work, &workers[started]) != 0) break;
     }
+    pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (started < n) warnf(warn, warn_ctx, "only %d of %d threads could be started; going on with these", started, n);
     p->n = started; /* before the first region: the workers read it only in regions */

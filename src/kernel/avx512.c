@@ -12,8 +12,8 @@
 #include "kernel/avx512_iq.h"
 #include "kernel/generic.h"
 
-/* PANEL: inputs that a panel holds. */
-enum { TILE = 12, PANEL = 1024 };
+/* PANEL: inputs that a panel holds. GROUPS: panels that are kept at once. */
+enum { TILE = 12, PANEL = 1024, GROUPS = 4 };
 
 /* ---- the panel ------------------------------------------------------------------------------- */
 
@@ -253,9 +253,9 @@ typedef struct {
 } shape;
 
 /*
- * part[t] += sum of weight x activation over 16 or 32 inputs, for n tokens (12, 8, 4 or 1): four weights a lane of w[k]
- * meet the four bytes at q + t stride + 4 k. Written out, since compilers load and broadcast apart, and keep a pointer
- * for each token; with a pointer in the middle of each four tokens the displacements take a byte.
+ * part[t] += sum of weight x activation over 16 or 32 inputs, for n tokens (12, 8, 4, 2 or 1): four weights a lane of
+ * w[k] meet the four bytes at q + t stride + 4 k. Written out, since compilers load and broadcast apart, and keep a
+ * pointer for each token; with a pointer in the middle of each four tokens the displacements take a byte.
  */
 #define LOAD(k)                 "vmovdqa64 64*" #k "(%[w]), %[v]\n\t"
 #define DOT(k, stride, p, i, t) "vpdpbusd 4*" #k "+" #stride "*" #i "(%[" #p "])%{1to16%}, %[v], %[p" #t "]\n\t"
@@ -266,6 +266,7 @@ typedef struct {
 #define DOT_8(k, stride)                                                                                               \
     DOT(k, stride, q8, -2, 8) DOT(k, stride, q8, -1, 9) DOT(k, stride, q8, 0, 10) DOT(k, stride, q8, 1, 11)
 #define STEP_1(k, stride)      LOAD(k) DOT(k, stride, q0, -2, 0)
+#define STEP_2(k, stride)      STEP_1(k, stride) DOT(k, stride, q0, -1, 1)
 #define STEP_4(k, stride)      LOAD(k) DOT_0(k, stride)
 #define STEP_8(k, stride)      STEP_4(k, stride) DOT_4(k, stride)
 #define STEP_12(k, stride)     STEP_8(k, stride) DOT_8(k, stride)
@@ -273,6 +274,7 @@ typedef struct {
 #define STEPS_32(step, stride) STEPS_16(step, stride) step(4, stride) step(5, stride) step(6, stride) step(7, stride)
 #define PART(t)                [p##t] "+v"(part[t])
 #define PARTS_1                PART(0)
+#define PARTS_2                PARTS_1, PART(1)
 #define PARTS_4                PARTS_1, PART(1), PART(2), PART(3)
 #define PARTS_8                PARTS_4, PART(4), PART(5), PART(6), PART(7)
 #define PARTS_12               PARTS_8, PART(8), PART(9), PART(10), PART(11)
@@ -287,6 +289,7 @@ typedef struct {
         if (n == 12) DOTS(12, inputs, stride);                                                                         \
         if (n == 8) DOTS(8, inputs, stride);                                                                           \
         if (n == 4) DOTS(4, inputs, stride);                                                                           \
+        if (n == 2) DOTS(2, inputs, stride);                                                                           \
         if (n == 1) DOTS(1, inputs, stride);                                                                           \
         (void)v;                                                                                                       \
     }
@@ -404,9 +407,21 @@ INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *s
     }
 }
 
+/* Sixteen rows that are read soon; at: NULL where there are none. */
+typedef struct {
+    const uint8_t *at;
+    size_t row_bytes;
+} ahead;
+
+INLINE void ask_for(const ahead x, size_t offset, size_t bytes) {
+    for (size_t r = 0; r < ROWS && x.at; r++) {
+        for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(x.at + r * x.row_bytes + offset + i, _MM_HINT_T1);
+    }
+}
+
 /* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
 INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
-                 float *y, size_t y_stride, __mmask16 rows, const shape s) {
+                 float *y, size_t y_stride, __mmask16 rows, const ahead to_come, const shape s) {
     __m512 acc[TILE];
     for (size_t t = 0; t < n; t++) {
         acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
@@ -415,6 +430,7 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
         size_t at = (first + b) * n_tok + t0;
         const int8_t *q = a->q + at * s.block;
         const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
+        ask_for(to_come, b * s.bytes, s.bytes);
         if (s.block == 256) {
             tile_256(p, b, q, sum, a->scale + at, n, acc, s);
         } else {
@@ -424,34 +440,38 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
     for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
 }
 
-/* Asks for the lines of n bytes, to be read from L2 soon. */
-INLINE void ask_for(const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
-}
-
+/* Panels of GROUPS x ROWS rows stay in L2 while a tile of tokens, which stays in L1, meets one after the other: the
+ * activations, which may fill the last level, are read once for all these rows. */
 INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
                          float *y, size_t y_stride, const shape s) {
     size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
-    panel p;
-    for (size_t row = row_begin; row < row_end; row += ROWS) {
-        size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
-        __mmask16 rows = first_lanes(n_rows);
-        row_group g = rows_from(w, row, n_rows);
-        /* While these rows are read column by column, the next ones are asked for in the order of memory. */
-        const uint8_t *next = g.at[0] + ROWS * w->row_bytes;
-        size_t ahead = row + ROWS < row_end ? ROWS * s.bytes : 0;
+    panel p[GROUPS];
+    for (size_t row = row_begin; row < row_end; row += GROUPS * ROWS) {
+        size_t n_rows = row_end - row < GROUPS * ROWS ? row_end - row : GROUPS * ROWS;
         for (size_t first = 0; first < n_blocks; first += per_panel) {
             size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
-            for (size_t b = 0; b < n; b++) {
-                ask_for(next + (first + b) * ROWS * s.bytes, ahead);
-                s.fill(&p, b, &g, (first + b) * s.bytes);
+            for (size_t r = 0; r < n_rows; r += ROWS) {
+                row_group g = rows_from(w, row + r, n_rows - r);
+                for (size_t b = 0; b < n; b++) s.fill(&p[r / ROWS], b, &g, (first + b) * s.bytes);
             }
+            /* what is filled next: the same rows further on, or the rows that follow */
+            bool last = first + per_panel >= n_blocks;
+            const uint8_t *next = last ? w->data + (row + GROUPS * ROWS) * w->row_bytes
+                                       : w->data + row * w->row_bytes + (first + per_panel) * s.bytes;
+            if (last && row + GROUPS * ROWS >= row_end) next = NULL;
 #define TILES_OF(size)                                                                                                 \
-    for (; t + size <= n_tok; t += size) tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, rows, s)
-            TILES_OF(12);
-            TILES_OF(8);
-            TILES_OF(4);
-            TILES_OF(1);
+    for (; t + size <= n_tok; t += size) {                                                                             \
+        for (size_t r = 0; r < n_rows; r += ROWS) {                                                                    \
+            ahead to_come = {t == 0 && next ? next + r * w->row_bytes : NULL, w->row_bytes};                           \
+            tile(&p[r / ROWS], a, n_tok, first, n, t, size, y + row + r, y_stride, first_lanes(n_rows - r), to_come,   \
+                 s);                                                                                                   \
+        }                                                                                                              \
+    }
+            TILES_OF(12)
+            TILES_OF(8)
+            TILES_OF(4)
+            TILES_OF(2)
+            TILES_OF(1)
 #undef TILES_OF
         }
     }
@@ -461,7 +481,7 @@ INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, si
     static void name##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
         const shape s = {__VA_ARGS__};                                                                                 \
-        if (n_tok <= MAX_STEP) {                                                                                       \
+        if (n_tok == 1) {                                                                                              \
             avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);                                        \
             return;                                                                                                    \
         }                                                                                                              \
@@ -698,29 +718,13 @@ SLOT_PLAIN(bf16, load_bf16, 2)
 const kernels kernels_avx512 = {
     GENERIC_KERNELS_BUT_ATTEND("avx512"),
     .attend = attend_avx512,
-    .matmul = {[QUANT_F32] = f32_matmul,
-               [QUANT_F16] = f16_matmul,
-               [QUANT_BF16] = bf16_matmul,
-               [QUANT_Q4_0] = q4_0_matmul,
-               [QUANT_Q4_1] = q4_1_matmul,
-               [QUANT_Q5_0] = q5_0_matmul,
-               [QUANT_Q5_1] = q5_1_matmul,
-               [QUANT_Q8_0] = q8_0_matmul,
-               [QUANT_Q2_K] = q2_k_matmul,
-               [QUANT_Q3_K] = q3_k_matmul,
-               [QUANT_Q4_K] = q4_k_matmul,
-               [QUANT_Q5_K] = q5_k_matmul,
-               [QUANT_Q6_K] = q6_k_matmul,
-               [QUANT_IQ1_S] = avx512_iq1_s,
-               [QUANT_IQ1_M] = avx512_iq1_m,
-               [QUANT_IQ2_XXS] = avx512_iq2_xxs,
-               [QUANT_IQ2_XS] = avx512_iq2_xs,
-               [QUANT_IQ2_S] = avx512_iq2_s,
-               [QUANT_IQ3_XXS] = avx512_iq3_xxs,
-               [QUANT_IQ3_S] = avx512_iq3_s,
-               [QUANT_IQ4_NL] = avx512_iq4_nl,
-               [QUANT_IQ4_XS] = avx512_iq4_xs,
-               [QUANT_TQ1_0] = avx512_tq1_0,
-               [QUANT_TQ2_0] = avx512_tq2_0,
+    .matmul = {[QUANT_F32] = f32_matmul,         [QUANT_F16] = f16_matmul,       [QUANT_BF16] = bf16_matmul,
+               [QUANT_Q4_0] = q4_0_matmul,       [QUANT_Q4_1] = q4_1_matmul,     [QUANT_Q5_0] = q5_0_matmul,
+               [QUANT_Q5_1] = q5_1_matmul,       [QUANT_Q8_0] = q8_0_matmul,     [QUANT_Q2_K] = q2_k_matmul,
+               [QUANT_Q3_K] = q3_k_matmul,       [QUANT_Q4_K] = q4_k_matmul,     [QUANT_Q5_K] = q5_k_matmul,
+               [QUANT_Q6_K] = q6_k_matmul,       [QUANT_IQ1_S] = avx512_iq1_s,   [QUANT_IQ1_M] = avx512_iq1_m,
+               [QUANT_IQ2_XXS] = avx512_iq2_xxs, [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s,
+               [QUANT_IQ3_XXS] = avx512_iq3_xxs, [QUANT_IQ3_S] = avx512_iq3_s,   [QUANT_IQ4_NL] = avx512_iq4_nl,
+               [QUANT_IQ4_XS] = avx512_iq4_xs,   [QUANT_TQ1_0] = avx512_tq1_0,   [QUANT_TQ2_0] = avx512_tq2_0,
                [QUANT_MXFP4] = avx512_mxfp4},
 };

@@ -7,10 +7,9 @@
 
 #include "kernel/kernel.h"
 
-/* ROWS: a lane each. MAX_STEP: tokens of a step that waits for memory (avx512_step.c). */
-enum { ROWS = 16, MAX_STEP = 3 };
+enum { ROWS = 16 }; /* a lane each */
 
-/* By type: products with up to MAX_STEP tokens. */
+/* By type: products with one token (avx512_step.c). */
 extern matmul_fn *const avx512_step[QUANT_TYPE_COUNT];
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }

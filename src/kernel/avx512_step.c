@@ -1,5 +1,5 @@
 /*
- * AVX-512: products with a token or a few, which wait for memory and not for multipliers. Four streams of rows are read
+ * AVX-512: products with one token, which wait for memory and not for multipliers. Four streams of rows are read
  * in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too many to follow.
  * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together.
  */
@@ -224,24 +224,14 @@ INLINE __m512i spread(__m512i scale, int upper, int i) {
     return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(16 * upper + 4 * i))), scale);
 }
 
-/* What a token brings to blocks b .. b + 3, or to the n that are left: scales, and sums of 32 activations. */
-INLINE __m128 four_scales(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
-    if (n_tok == 1 && n >= 4) return _mm_loadu_ps(a->scale + b);
-    const float *v = a->scale + b * n_tok + t;
-    return _mm_setr_ps(v[0], v[n > 1 ? n_tok : 0], v[n > 2 ? 2 * n_tok : 0], v[n > 3 ? 3 * n_tok : 0]);
+/* What the token brings to blocks b .. b + 3, or to the n that are left: scales, and sums of 32 activations. */
+INLINE __m128 four_scales(const activations *a, size_t b, size_t n) {
+    return _mm_maskz_loadu_ps((__mmask8)(n < 4 ? (1 << n) - 1 : 15), a->scale + b);
 }
 
-INLINE int sum_of_32(const int16_t *sum) { return sum[0] + sum[1]; }
-
-INLINE __m128 four_sums(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
-    const int16_t *v = a->sum + 2 * (b * n_tok + t);
-    if (n_tok == 1 && n >= 4) {
-        return _mm_cvtepi32_ps(_mm_madd_epi16(_mm_loadu_si128((const void *)v), _mm_set1_epi16(1)));
-    }
-    n_tok *= 2;
-    return _mm_cvtepi32_ps(_mm_setr_epi32(sum_of_32(v), sum_of_32(v + (n > 1 ? n_tok : 0)),
-                                          sum_of_32(v + (n > 2 ? 2 * n_tok : 0)),
-                                          sum_of_32(v + (n > 3 ? 3 * n_tok : 0))));
+INLINE __m128 four_sums(const activations *a, size_t b, size_t n) {
+    __m128i pairs = _mm_maskz_loadu_epi32((__mmask8)(n < 4 ? (1 << n) - 1 : 15), a->sum + 2 * b);
+    return _mm_cvtepi32_ps(_mm_madd_epi16(pairs, _mm_set1_epi16(1)));
 }
 
 /* Lane 4 b + j is v's lane b. */
@@ -251,14 +241,13 @@ INLINE __m512 each_four(__m128 v) {
 }
 
 /* Four super-blocks from b on, or n where fewer are left, of four rows. */
-INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
-                    const shape s) {
-    __m512i product[MAX_STEP][4], other[MAX_STEP][8];
+INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+    __m512i product[4], other[8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        const int8_t *act = a->q + (b + k) * n_tok * 256;
-        __m512i part[MAX_STEP][4], bytes = _mm512_castsi128_si512(load_16(g->at[0] + offset + s.head_at));
+        const int8_t *act = a->q + (b + k) * 256;
+        __m512i part[4], bytes = _mm512_castsi128_si512(load_16(g->at[0] + offset + s.head_at));
         heads h;
         bytes = _mm512_inserti32x4(bytes, load_16(g->at[1] + offset + s.head_at), 1);
         bytes = _mm512_inserti32x4(bytes, load_16(g->at[2] + offset + s.head_at), 2);
@@ -266,90 +255,65 @@ INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size
         s.heads(bytes, &h);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
-            __m512i q[4], scale[4];
+            __m512i q[4];
             const uint8_t *p = g->at[j] + offset;
             for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
             s.weights(p, q);
-            for (int v = 0; v < 4; v++) scale[v] = spread(h.scale[j / 2], j % 2, v);
-            for (size_t t = 0; t < n_tok; t++) {
-                part[t][j] = _mm512_setzero_si512();
-                for (size_t v = 0; v < 4; v++) {
-                    __m512i pairs = _mm512_maddubs_epi16(q[v], _mm512_loadu_si512(act + t * 256 + 64 * v));
-                    part[t][j] = _mm512_dpwssd_epi32(part[t][j], pairs, scale[v]);
-                }
+            part[j] = _mm512_setzero_si512();
+            for (int v = 0; v < 4; v++) {
+                __m512i pairs = _mm512_maddubs_epi16(q[v], _mm512_loadu_si512(act + 64 * v));
+                part[j] = _mm512_dpwssd_epi32(part[j], pairs, spread(h.scale[j / 2], j % 2, v));
             }
         }
-        for (size_t t = 0; t < n_tok; t++) {
-            __m512i sums = twice((const uint8_t *)(a->sum + ((b + k) * n_tok + t) * 16));
-            product[t][i] = sum_four(part[t]);
-            other[t][2 * i] = _mm512_madd_epi16(h.factor[0], sums);
-            other[t][2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
-        }
+        __m512i sums = twice((const uint8_t *)(a->sum + (b + k) * 16));
+        product[i] = sum_four(part);
+        other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
+        other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
     }
     __m512i halves = words_at(g, s.has_min ? s.d_at : s.d_at - 2); /* d and dmin, or what stands before d and d */
     __m512 d = s.has_min ? low_halves(halves) : high_halves(halves), dmin = high_halves(halves);
-    for (size_t t = 0; t < n_tok; t++) {
-        __m512 scale = each_four(four_scales(a, n_tok, t, b, n));
-        __m512i sum = sum_sixteen(product[t]), total = sum_halves(sum_four(other[t]), sum_four(other[t] + 4));
-        if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
-        acc[t] = chain(acc[t], n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
-                       _mm512_mul_ps(dmin, scale), s);
-    }
+    __m512 scale = each_four(four_scales(a, b, n));
+    __m512i sum = sum_sixteen(product), total = sum_halves(sum_four(other), sum_four(other + 4));
+    if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
+    return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
+                 _mm512_mul_ps(dmin, scale), s);
 }
 
 /* The same for blocks of 32, two a register. */
-INLINE void run_32(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
-                   const shape s) {
-    __m512i dot[MAX_STEP][8];
+INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+    __m512i dot[8];
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
         size_t k = 2 * i < n ? 2 * i : 0;
         bool two = k + 1 < n;
-        __m512i act[MAX_STEP];
-        for (size_t t = 0; t < n_tok; t++) {
-            const int8_t *q = a->q + ((b + k) * n_tok + t) * 32;
-            act[t] = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)q));
-            q += two ? n_tok * 32 : 0;
-            act[t] = _mm512_inserti64x4(act[t], _mm256_loadu_si256((const void *)q), 1);
-        }
+        const int8_t *q = a->q + (b + k) * 32;
+        __m512i act = _mm512_maskz_loadu_epi8(two ? ~(__mmask64)0 : 0xFFFFFFFF, q);
         for (size_t j = 0; j < 4; j++) {
             const uint8_t *p = g->at[j] + k * s.bytes;
             _mm_prefetch(p + AHEAD, _MM_HINT_T0);
-            __m512i q = s.pair(p, two);
-            for (size_t t = 0; t < n_tok; t++) {
-                dot[t][4 * i + j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
-            }
+            dot[4 * i + j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), s.pair(p, two), act);
         }
     }
     __m512i halves = words_at(g, 0);
-    __m512 d = low_halves(halves), m = high_halves(halves);
-    for (size_t t = 0; t < n_tok; t++) {
-        __m512 scale = each_four(four_scales(a, n_tok, t, b, n)), sum = each_four(four_sums(a, n_tok, t, b, n));
-        __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot[t]), sum_four(dot[t] + 4)));
-        /* exact: both are integers below 2^24, and so is the result */
-        if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
-        acc[t] = chain(acc[t], n, value, _mm512_mul_ps(d, scale), sum, _mm512_mul_ps(m, scale), s);
-    }
+    __m512 scale = each_four(four_scales(a, b, n)), sum = each_four(four_sums(a, b, n));
+    __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot), sum_four(dot + 4)));
+    /* exact: both are integers below 2^24, and so is the result */
+    if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
+    return chain(acc, n, value, _mm512_mul_ps(low_halves(halves), scale), sum,
+                 _mm512_mul_ps(high_halves(halves), scale), s);
 }
 
-INLINE void run(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[MAX_STEP],
-                const shape s) {
-    if (s.block == 256) {
-        run_256(g, a, n_tok, b, n, acc, s);
-    } else {
-        run_32(g, a, n_tok, b, n, acc, s);
-    }
+INLINE __m128 run(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+    return s.block == 256 ? run_256(g, a, b, n, acc, s) : run_32(g, a, b, n, acc, s);
 }
 
 /* Four streams, a quarter of the rows each. */
-INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                 size_t y_stride, const shape s) {
+INLINE void step(const matrix *w, const activations *a, size_t row_begin, size_t row_end, float *y, const shape s) {
     size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
     for (size_t r = 0; r < quarter; r++) {
         four_rows g = {.there = 0xFFFF};
         int32_t behind[4]; /* bytes from row 0 */
         size_t row[4];
-        __m128 acc[MAX_STEP];
         for (size_t j = 0; j < 4; j++) {
             row[j] = row_begin + j * quarter + r;
             size_t read = row[j] < row_end ? row[j] : row_begin + r; /* computed and not stored */
@@ -361,20 +325,18 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
             const __mmask16 lanes = (__mmask16)(0xF << 4 * i);
             g.index = _mm512_mask_add_epi32(g.index, lanes, g.index, _mm512_set1_epi32(i * (int)s.bytes));
         }
-        for (size_t t = 0; t < n_tok; t++) acc[t] = _mm_setzero_ps();
+        __m128 acc = _mm_setzero_ps();
         size_t b = 0;
         for (; b + 4 <= n_blocks; b += 4) {
-            run(&g, a, n_tok, b, 4, acc, s);
+            acc = run(&g, a, b, 4, acc, s);
             for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
         }
         g.there = (__mmask16)((1u << 4 * (n_blocks - b)) - 1);
-        if (b < n_blocks) run(&g, a, n_tok, b, n_blocks - b, acc, s);
-        for (size_t t = 0; t < n_tok; t++) {
-            float sums[4];
-            _mm_storeu_ps(sums, acc[t]);
-            for (size_t j = 0; j < 4; j++) {
-                if (row[j] < row_end) y[t * y_stride + row[j]] = sums[j];
-            }
+        if (b < n_blocks) acc = run(&g, a, b, n_blocks - b, acc, s);
+        float sums[4];
+        _mm_storeu_ps(sums, acc);
+        for (size_t j = 0; j < 4; j++) {
+            if (row[j] < row_end) y[row[j]] = sums[j];
         }
     }
 }
@@ -383,11 +345,9 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
     static void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
                             float *y, size_t y_stride) {                                                               \
         const shape s = {__VA_ARGS__};                                                                                 \
-        if (n_tok == 1) {                                                                                              \
-            step(w, a, 1, row_begin, row_end, y, y_stride, s);                                                         \
-        } else {                                                                                                       \
-            step(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                     \
-        }                                                                                                              \
+        (void)n_tok;                                                                                                   \
+        (void)y_stride;                                                                                                \
+        step(w, a, row_begin, row_end, y, s);                                                                          \
     }
 
 SLOT(q4_0, 32, 18, .pair = pair_q4_0, .offset = 8)
