@@ -1,18 +1,21 @@
 /*
  * Every kernel of every tier that this machine has, against the scalar one: exactly the same bits, on random blocks and
- * on the worst ones, on odd sizes, with buffers that end where a page ends that may not be touched.
+ * on the worst ones, on odd sizes, with buffers that begin or end at a page that may not be touched.
+ *
+ * kernel-kernels --bench [TIER] [SLOT]: instead, how fast each slot is on one core, scalar beside.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "kernel/kernel.h"
 #include "tests/unit/check.h"
 
-/* ---- buffers that end at a guard page -------------------------------------------------------- */
+/* ---- buffers between guard pages ------------------------------------------------------------- */
 
 typedef struct {
     char *map;
@@ -21,24 +24,27 @@ typedef struct {
 
 static guarded maps[64];
 static size_t n_maps;
+static bool guard_front; /* buffers begin behind a page that may not be touched; else they end before one */
 
-/* n bytes whose end is the end of the last page that may be touched. */
+/* n bytes between two pages that may not be touched, against one of them. */
 static void *guard(size_t n) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (n + page - 1) / page * page;
-    char *p = mmap(NULL, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED || mprotect(p + whole, page, PROT_NONE) != 0 || n_maps == 64) {
+    char *p = mmap(NULL, whole + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || mprotect(p + page, whole, PROT_READ | PROT_WRITE) != 0 || n_maps == 64) {
         fprintf(stderr, "cannot map a guarded buffer\n");
         exit(1);
     }
-    maps[n_maps++] = (guarded){p, whole + page};
-    return p + whole - n;
+    maps[n_maps++] = (guarded){p, whole + 2 * page};
+    return p + page + (guard_front ? 0 : whole - n);
 }
 
+/* Releases all buffers; the next ones lie against the other page. */
 static void release_all(void) {
     while (n_maps > 0) {
         n_maps--;
         munmap(maps[n_maps].map, maps[n_maps].n_map);
     }
+    guard_front = !guard_front;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -52,7 +58,9 @@ static uint32_t random_u32(void) {
 
 static float random_f32(float scale) { return ((float)(random_u32() & 0xFFFFFF) / 0x1p24f - 0.5f) * 2 * scale; }
 
-typedef enum { RANDOM, ALL_ZERO, ALL_ONES, N_KINDS } block_kind;
+/* Blocks of random bytes, and those at the ends of the range: all bits clear, all bits set, and between them the least
+ * and the largest of signed bytes. */
+typedef enum { RANDOM, ALL_ZERO, ALL_ONES, ALL_LEAST, ALL_LARGEST, N_KINDS } block_kind;
 
 /* What keeps the scales of any bytes finite: a mask on the byte that holds the exponent's top bits. A half without its
  * top exponent bit is small; the sign stays. */
@@ -78,16 +86,18 @@ static const scale_byte scale_bytes[QUANT_TYPE_COUNT] = {
 #undef TWO
 /* clang-format on */
 
-/* Any bytes are a block; the ends of the range are all bits clear and all bits set, but for the scales, which must be
- * finite: they are small halves. */
+/* Any bytes are a block, but for its halves, which become small. Where scales are signed bytes they are the least and
+ * the largest with weights that are so, too. */
 static void fill_blocks(quant_type type, uint8_t *data, size_t n_blocks, block_kind kind) {
+    static const uint8_t fill[] = {0, 0, 0xFF, 0x80, 0x7F};
     const quant_row *row = &quant_types[type];
     size_t n = n_blocks * row->bytes;
-    for (size_t i = 0; i < n; i++) data[i] = kind == RANDOM ? (uint8_t)random_u32() : kind == ALL_ONES ? 0xFF : 0;
+    for (size_t i = 0; i < n; i++) data[i] = kind == RANDOM ? (uint8_t)random_u32() : fill[kind];
     for (size_t b = 0; b < n_blocks && row->unpack; b++) {
         uint8_t *block = data + b * row->bytes;
         float d = kind == ALL_ZERO ? 0 : random_f32(0.01f);
         if (type == QUANT_Q8_K) memcpy(block, &d, sizeof d);
+        if (type == QUANT_Q6_K && kind != RANDOM) memset(block + 192, kind == ALL_ZERO ? 0x80 : 0x7F, 16);
         for (size_t i = 0; i < 2; i++) block[scale_bytes[type].at[i]] &= scale_bytes[type].mask[i];
     }
     for (size_t i = 0; row->load && i < n_blocks; i++) { /* plain numbers: no NaN */
@@ -97,9 +107,19 @@ static void fill_blocks(quant_type type, uint8_t *data, size_t n_blocks, block_k
     }
 }
 
-static void fill_floats(float *x, size_t n, block_kind kind) {
-    for (size_t i = 0; i < n; i++)
-        x[i] = kind == ALL_ZERO ? 0 : kind == ALL_ONES ? (i % 3 ? 1.0f : -1.0f) : random_f32(i % 7 ? 1 : 1e-3f);
+/* Activations that become random bytes, or all 0, 127, -127, or both of these. */
+typedef enum { SOME, NOTHING, MOST, LEAST, BOTH, N_INPUTS } input_kind;
+
+static void fill_floats(float *x, size_t n, input_kind kind) {
+    for (size_t i = 0; i < n; i++) {
+        switch (kind) {
+        case NOTHING: x[i] = 0; break;
+        case MOST: x[i] = 1; break;
+        case LEAST: x[i] = -1; break;
+        case BOTH: x[i] = i % 3 ? 1.0f : -1.0f; break;
+        default: x[i] = random_f32(i % 7 ? 1 : 1e-3f);
+        }
+    }
 }
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -108,41 +128,59 @@ static const kernels *scalar, *tier;
 
 static bool same(const float *a, const float *b, size_t n) { return memcmp(a, b, n * sizeof *a) == 0; }
 
-static void check_matmul(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind) {
+/* A matrix with what it multiplies. */
+typedef struct {
+    matrix w;
+    activations a;
+    size_t n_tok;
+} product;
+
+static product make_product(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind,
+                            input_kind input) {
     const quant_row *row = &quant_types[type];
-    size_t n_in = n_blocks * row->block, act = row->act, n_acts = n_in / act;
+    size_t n_in = n_blocks * row->block, act = row->act, n_acts = n_in / act, sums = act / ACTIVATION_SUB;
     uint8_t *data = guard(n_blocks * n_out * row->bytes);
-    float *x = guard(n_tok * n_in * sizeof *x), *want = guard(n_tok * n_out * sizeof *want),
-          *got = guard(n_tok * n_out * sizeof *got);
+    float *x = guard(n_tok * n_in * sizeof *x), *scale = guard(n_tok * n_acts * sizeof *scale);
     int8_t *q = guard(n_tok * n_in);
-    float *scale = guard(n_tok * n_acts * sizeof *scale);
-    int16_t *sum = guard((n_tok * n_in / ACTIVATION_SUB + 1) * sizeof *sum);
+    int16_t *sum = guard(n_tok * n_acts * sums * sizeof *sum);
     fill_blocks(type, data, n_blocks * n_out, kind);
-    fill_floats(x, n_tok * n_in, kind);
-    for (size_t t = 0; act > 1 && t < n_tok; t++) {
-        CHECK(
-            scalar->quantize(x + t * n_in, n_in, act, n_tok, q + t * act, scale + t, sum + t * (act / ACTIVATION_SUB)));
-    }
-    matrix w = {.type = type, .n_in = n_in, .n_out = n_out, .row_bytes = n_blocks * row->bytes, .data = data};
-    activations a = {.x = x, .q = q, .scale = scale, .sum = sum};
-    scalar->matmul_any(&w, &a, n_tok, 0, n_out, want, n_out);
-    memset(got, 0xA5, n_tok * n_out * sizeof *got);
+    fill_floats(x, n_tok * n_in, input);
+    for (size_t t = 0; act > 1 && t < n_tok; t++)
+        CHECK(scalar->quantize(x + t * n_in, n_in, act, n_tok, q + t * act, scale + t, sum + t * sums));
+    return (product){{.type = type, .n_in = n_in, .n_out = n_out, .row_bytes = n_blocks * row->bytes, .data = data},
+                     {.x = x, .q = q, .scale = scale, .sum = sum},
+                     n_tok};
+}
+
+/* The tier gets its rows in pieces of 17, so that they begin anywhere. */
+static void check_matmul(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind,
+                         input_kind input) {
+    product p = make_product(type, n_blocks, n_out, n_tok, kind, input);
+    size_t n = n_tok * n_out;
+    float *want = guard(n * sizeof *want), *got = guard(n * sizeof *got);
+    scalar->matmul_any(&p.w, &p.a, n_tok, 0, n_out, want, n_out);
+    memset(got, 0xA5, n * sizeof *got);
     for (size_t r = 0; r < n_out; r += 17)
-        kernels_matmul(tier, type)(&w, &a, n_tok, r, r + 17 < n_out ? r + 17 : n_out, got, n_out);
-    CHECK(same(want, got, n_tok * n_out));
+        kernels_matmul(tier, type)(&p.w, &p.a, n_tok, r, r + 17 < n_out ? r + 17 : n_out, got, n_out);
+    CHECK(same(want, got, n));
     release_all();
 }
 
 static void check_matmuls(void) {
-    static const size_t tokens[] = {1, 2, 3, 4, 5, 9, 12, 13, 26, 70};
+    static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 26, 70};
     for (int type = 0; type < QUANT_TYPE_COUNT; type++) {
         if (!quant_find((uint32_t)type)) continue;
         bool plain = quant_types[type].block == 1;
         const size_t blocks[] = {1, 3, plain ? 257 : 8, plain ? 64 : 35}; /* with and without a rest of the lanes */
         for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
-            for (int kind = 0; kind < N_KINDS; kind++) {
-                for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
-                    check_matmul((quant_type)type, blocks[b], 2 + (i * 7 + b) % 19, tokens[i], (block_kind)kind);
+            for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+                size_t n_out = 2 + (i * 7 + b) % 37;
+                check_matmul((quant_type)type, blocks[b], n_out, tokens[i], RANDOM, SOME);
+                if (blocks[b] > 8 || tokens[i] > 13) continue;
+                for (int kind = 0; kind < N_KINDS; kind++) {
+                    for (int input = 0; input < N_INPUTS; input++)
+                        check_matmul((quant_type)type, blocks[b], n_out, tokens[i], (block_kind)kind,
+                                     (input_kind)input);
                 }
             }
         }
@@ -165,7 +203,7 @@ static void check_quantize(size_t block) {
     static const uint32_t bad[] = {0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001, 0xFFFFFFFF};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         for (size_t at = 0; at < n; at += 37) {
-            fill_floats(x, n, RANDOM);
+            fill_floats(x, n, SOME);
             x[at] = f32_from_bits(bad[i]);
             CHECK(!scalar->quantize(x, n, block, 1, q[0], s[0], sum[0]) &&
                   !tier->quantize(x, n, block, 1, q[1], s[1], sum[1]));
@@ -178,7 +216,7 @@ static void check_quantize(size_t block) {
 static void check_vectors(size_t n) {
     float *a = guard(n * sizeof *a), *b = guard(n * sizeof *b), *want = guard(n * sizeof *want),
           *got = guard(n * sizeof *got);
-    fill_floats(a, n, RANDOM);
+    fill_floats(a, n, SOME);
     for (size_t i = 0; i < n; i++) b[i] = random_f32(100);
     scalar->rms_norm(a, b, n, 1e-5f, want);
     tier->rms_norm(a, b, n, 1e-5f, got);
@@ -196,10 +234,10 @@ static void check_vectors(size_t n) {
 static void check_rope(size_t n_heads, size_t stride, size_t n_rot) {
     size_t n = n_heads * stride;
     float *x[2] = {guard(n * 4), guard(n * 4)}, *c = guard(n_rot * 2), *s = guard(n_rot * 2);
-    fill_floats(x[0], n, RANDOM);
+    fill_floats(x[0], n, SOME);
     memcpy(x[1], x[0], n * 4);
-    fill_floats(c, n_rot / 2, RANDOM);
-    fill_floats(s, n_rot / 2, RANDOM);
+    fill_floats(c, n_rot / 2, SOME);
+    fill_floats(s, n_rot / 2, SOME);
     scalar->rope_pairs(x[0], n_heads, stride, n_rot, c, s);
     tier->rope_pairs(x[1], n_heads, stride, n_rot, c, s);
     CHECK(same(x[0], x[1], n));
@@ -226,7 +264,7 @@ static uint8_t *random_rows(quant_type type, uint32_t end, uint32_t n) {
     uint8_t *rows = guard(end * row_bytes);
     float x[1024];
     for (uint32_t j = 0; j < end; j++) {
-        fill_floats(x, n, RANDOM);
+        fill_floats(x, n, SOME);
         scalar->store(type, x, n, rows + j * row_bytes);
     }
     return rows;
@@ -236,7 +274,7 @@ static void check_attend(uint32_t n_k, uint32_t n_v, uint32_t begin, uint32_t en
                          quant_type v_type) {
     if (n_k % quant_types[k_type].block || n_v % quant_types[v_type].block) return;
     float *q = guard(n_k * 4), *want = guard(n_v * 4), *got = guard(n_v * 4);
-    fill_floats(q, n_k, RANDOM);
+    fill_floats(q, n_k, SOME);
     attention_span s = {.k = random_rows(k_type, end, n_k),
                         .v = random_rows(v_type, end, n_v),
                         .k_type = k_type,
@@ -265,8 +303,7 @@ static void check_cache(void) {
     }
 }
 
-int main(void) {
-    scalar = kernels_of_tier(CPU_SCALAR);
+static int check_all(void) {
     for (int t = 0; t < CPU_TIER_COUNT; t++) {
         tier = kernels_of_tier((cpu_tier)t);
         if (!tier) {
@@ -285,4 +322,222 @@ int main(void) {
         printf("%s: checked\n", tier->name);
     }
     return check_summary();
+}
+
+/* ---- timing ---------------------------------------------------------------------------------- */
+
+/* One call of a slot of `tier`; returns how many multiply-adds, or values, it served. */
+typedef double bench_call(const void *what);
+
+/* Processor time of this thread: what else runs on the machine does not count. */
+static double thread_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Billions a second: the median of five runs of at least 4 ms, behind one that is not counted. */
+static double rate_of(bench_call *call, const void *what) {
+    double rates[5];
+    call(what);
+    for (int i = 0; i < 5; i++) {
+        double begin = thread_seconds(), done = 0, seconds;
+        do {
+            done += call(what);
+            seconds = thread_seconds() - begin;
+        } while (seconds < 4e-3);
+        rates[i] = done / seconds * 1e-9;
+    }
+    qsort(rates, 5, sizeof *rates, by_size);
+    return rates[2];
+}
+
+static const char *bench_tier, *bench_slot; /* NULL: all */
+
+static bool in_table(int t) {
+    const char *name = cpu_tier_name((cpu_tier)t);
+    return kernels_of_tier((cpu_tier)t) && (t == CPU_SCALAR || !bench_tier || strcmp(name, bench_tier) == 0);
+}
+
+/* A line of the table, unless another slot was asked for. */
+static void bench_line(const char *slot, const char *shape, bench_call *call, const void *what) {
+    if (bench_slot && strcmp(slot, bench_slot) != 0) return;
+    printf("%-10s %-14s", slot, shape);
+    for (int t = 0; t < CPU_TIER_COUNT; t++) {
+        if (!in_table(t)) continue;
+        tier = kernels_of_tier((cpu_tier)t);
+        printf(" %9.2f", rate_of(call, what));
+        fflush(stdout);
+    }
+    printf("\n");
+}
+
+/* Whether a tier of the table has more than the way that serves every type. */
+static bool is_fast(int type) {
+    bool fast = false;
+    for (int t = 0; t < CPU_TIER_COUNT; t++) fast |= in_table(t) && kernels_of_tier((cpu_tier)t)->matmul[type];
+    return fast;
+}
+
+static float *bench_out;
+
+static double bench_matmul(const void *what) {
+    const product *p = what;
+    kernels_matmul(tier, p->w.type)(&p->w, &p->a, p->n_tok, 0, p->w.n_out, bench_out, p->w.n_out);
+    return (double)p->w.n_in * (double)p->w.n_out * (double)p->n_tok;
+}
+
+/* Plain numbers of the usual size: sums of the smallest ones would take the processor's slow way. */
+static void fill_plain(const matrix *w) {
+    float *x = guard(w->n_in * sizeof *x);
+    for (size_t row = 0; row < w->n_out; row++) {
+        fill_floats(x, w->n_in, SOME);
+        scalar->store(w->type, x, w->n_in, (uint8_t *)w->data + row * w->row_bytes);
+    }
+}
+
+static void bench_matmuls(void) {
+    static const size_t tokens[] = {1, 2, 4, 8, 12, 512};
+    for (int type = 0; type < QUANT_TYPE_COUNT; type++) {
+        const char *slot = quant_find((uint32_t)type) ? quant_types[type].name : NULL;
+        if (!slot || !is_fast(type) || (bench_slot && strcmp(slot, bench_slot) != 0)) continue;
+        for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+            size_t n_out = 128;
+            product p = make_product((quant_type)type, 2048 / quant_types[type].block, n_out, tokens[i], RANDOM, SOME);
+            if (quant_types[type].load) fill_plain(&p.w);
+            bench_out = guard(tokens[i] * n_out * sizeof *bench_out);
+            char shape[32];
+            snprintf(shape, sizeof shape, "%zu token%s", tokens[i], tokens[i] == 1 ? "" : "s");
+            bench_line(slot, shape, bench_matmul, &p);
+            release_all();
+        }
+    }
+}
+
+/* What the vector slots read and write. */
+typedef struct {
+    size_t n, block;
+    quant_type type;
+    float *a, *b, *c;
+    int8_t *q;
+    int16_t *sum;
+} vectors;
+
+static double bench_quantize(const void *what) {
+    const vectors *v = what;
+    tier->quantize(v->a, v->n, v->block, 1, v->q, v->c, v->sum);
+    return (double)v->n;
+}
+
+static double bench_all_finite(const void *what) {
+    const vectors *v = what;
+    CHECK(tier->all_finite(v->a, v->n));
+    return (double)v->n;
+}
+
+static double bench_rms_norm(const void *what) {
+    const vectors *v = what;
+    tier->rms_norm(v->a, v->b, v->n, 1e-5f, v->c);
+    return (double)v->n;
+}
+
+static double bench_rope_pairs(const void *what) {
+    const vectors *v = what;
+    tier->rope_pairs(v->c, v->n / 128, 128, 128, v->a, v->b);
+    return (double)v->n;
+}
+
+static double bench_silu_mul(const void *what) {
+    const vectors *v = what;
+    tier->silu_mul(v->a, v->b, v->n, v->c);
+    return (double)v->n;
+}
+
+static double bench_add(const void *what) {
+    const vectors *v = what;
+    tier->add(v->a, v->b, v->n, v->c);
+    return (double)v->n;
+}
+
+static double bench_store(const void *what) {
+    const vectors *v = what;
+    tier->store(v->type, v->a, v->n, (uint8_t *)v->c);
+    return (double)v->n;
+}
+
+static void bench_vectors(void) {
+    enum { N = 4096 };
+    vectors v = {.n = N, .a = guard(N * 4), .b = guard(N * 4), .c = guard(N * 4), .q = guard(N), .sum = guard(N)};
+    fill_floats(v.a, N, SOME);
+    fill_floats(v.b, N, SOME);
+    for (v.block = 32; v.block <= 256; v.block *= 8)
+        bench_line("quantize", v.block == 32 ? "blocks of 32" : "blocks of 256", bench_quantize, &v);
+    bench_line("all_finite", "4096 values", bench_all_finite, &v);
+    bench_line("rms_norm", "4096 values", bench_rms_norm, &v);
+    memset(v.c, 0, N * 4); /* which stays zero, however often it is turned */
+    bench_line("rope_pairs", "heads of 128", bench_rope_pairs, &v);
+    bench_line("silu_mul", "4096 values", bench_silu_mul, &v);
+    bench_line("add", "4096 values", bench_add, &v);
+    static const quant_type types[] = {QUANT_F16, QUANT_F32, QUANT_BF16, QUANT_Q8_0};
+    for (size_t i = 0; i < 4; i++) {
+        v.type = types[i];
+        bench_line("store", quant_types[types[i]].name, bench_store, &v);
+    }
+    release_all();
+}
+
+typedef struct {
+    attention_span s;
+    float *q, *out;
+} attention;
+
+static double bench_attend(const void *what) {
+    const attention *a = what;
+    tier->attend(&a->s, a->q, a->out);
+    return (double)(a->s.n_k + a->s.n_v) * (a->s.end - a->s.begin);
+}
+
+static void bench_attends(void) {
+    static const quant_type types[] = {QUANT_F16, QUANT_F32, QUANT_BF16, QUANT_Q8_0};
+    enum { N = 128, END = 1024 };
+    for (size_t i = 0; i < 4; i++) {
+        attention a = {{.k_type = types[i], .v_type = types[i], .n_k = N, .n_v = N, .end = END, .scale = 0.1f},
+                       guard(N * 4),
+                       guard(N * 4)};
+        a.s.k = random_rows(types[i], END, N);
+        a.s.v = random_rows(types[i], END, N);
+        fill_floats(a.q, N, SOME);
+        bench_line("attend", quant_types[types[i]].name, bench_attend, &a);
+        release_all();
+    }
+}
+
+static int bench_all(void) {
+    printf("one core, billions of multiply-adds (vectors: values) a second, %s\n%-25s",
+           "median of five, matrices of 2048 x 128", "slot");
+    for (int t = 0; t < CPU_TIER_COUNT; t++) {
+        if (in_table(t)) printf(" %9s", cpu_tier_name((cpu_tier)t));
+    }
+    printf("\n");
+    bench_matmuls();
+    bench_vectors();
+    bench_attends();
+    return checks_failed > 0;
+}
+
+int main(int argc, char **argv) {
+    scalar = kernels_of_tier(CPU_SCALAR);
+    if (argc < 2) return check_all();
+    bool known = false;
+    for (int t = 0; t < CPU_TIER_COUNT && argc > 2; t++) known |= strcmp(argv[2], cpu_tier_name((cpu_tier)t)) == 0;
+    bench_tier = known ? argv[2] : NULL;
+    bench_slot = argc > 3 ? argv[3] : argc > 2 && !known ? argv[2] : NULL;
+    if (strcmp(argv[1], "--bench") == 0 && argc <= 4) return bench_all();
+    fprintf(stderr, "usage: kernel-kernels [--bench [TIER] [SLOT]]\n");
+    return 2;
 }
