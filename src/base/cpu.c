@@ -9,8 +9,11 @@
 
 #include "base/cgroup.h"
 
-static const char *const names[CPU_TIER_COUNT] =
-    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVX512] = "avx512", [CPU_NEON] = "neon"};
+static const char *const names[CPU_TIER_COUNT] = {[CPU_SCALAR] = "scalar",
+                                                  [CPU_AVX2] = "avx2",
+                                                  [CPU_AVXVNNI] = "avxvnni",
+                                                  [CPU_AVX512] = "avx512",
+                                                  [CPU_NEON] = "neon"};
 
 const char *cpu_tier_name(cpu_tier tier) { return names[tier]; }
 
@@ -26,7 +29,16 @@ static unsigned saved_state(void) {
 
 bool cpu_has(cpu_tier tier) {
     enum { OSXSAVE = 1 << 27, FMA = 1 << 12, F16C = 1 << 29, AVX2 = 1 << 5 };
-    enum { BMI2 = 1 << 8, F = 1 << 16, DQ = 1 << 17, BW = 1 << 30, VBMI = 1 << 1, VBMI2 = 1 << 6, VNNI = 1 << 11 };
+    enum {
+        BMI2 = 1 << 8,
+        AVX_VNNI = 1 << 4,
+        F = 1 << 16,
+        DQ = 1 << 17,
+        BW = 1 << 30,
+        VBMI = 1 << 1,
+        VBMI2 = 1 << 6,
+        VNNI = 1 << 11
+    };
     const unsigned vl = 1u << 31, ymm = 0x6, zmm = 0xE6;
     if (tier == CPU_SCALAR) return true;
     unsigned a, b, c, d, b7, c7;
@@ -35,6 +47,10 @@ bool cpu_has(cpu_tier tier) {
     if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d)) return false;
     bool avx2 = fma_f16c && (b7 & AVX2) && (saved_state() & ymm) == ymm;
     if (tier == CPU_AVX2) return avx2;
+    if (tier == CPU_AVXVNNI) {
+        unsigned a71; /* of leaf 7.1, which the largest number of a subleaf in a says is there */
+        return avx2 && a >= 1 && __get_cpuid_count(7, 1, &a71, &b, &c, &d) && (a71 & AVX_VNNI);
+    }
     return tier == CPU_AVX512 && avx2 && (b7 & BMI2) && (b7 & F) && (b7 & DQ) && (b7 & BW) && (b7 & vl) &&
            (c7 & VBMI) && (c7 & VBMI2) && (c7 & VNNI) && (saved_state() & zmm) == zmm;
 }

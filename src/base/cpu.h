@@ -4,12 +4,13 @@
 
 #include <stdbool.h>
 
-/* Tiers of instructions, each a superset of those of its architecture above it. */
+/* Tiers of instructions, in order of preference: the later the better. */
 typedef enum {
     CPU_SCALAR,
-    CPU_AVX2,   /* x86: AVX2, FMA, F16C */
-    CPU_AVX512, /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI, VBMI2, and BMI2 */
-    CPU_NEON,   /* AArch64: NEON with dot products */
+    CPU_AVX2,    /* x86: AVX2, FMA, F16C */
+    CPU_AVXVNNI, /* x86: those and AVX-VNNI */
+    CPU_AVX512,  /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI, VBMI2, and BMI2 */
+    CPU_NEON,    /* AArch64: NEON with dot products */
     CPU_TIER_COUNT
 } cpu_tier;
 

@@ -42,7 +42,8 @@ static const uint32_t infinity_bits = 0x7F800000;
 
 static bool g_all_finite(const float *x, size_t n) { return max_bits(x, n) < infinity_bits; }
 
-static bool g_quantize(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale, int16_t *sum) {
+static inline bool g_quantize(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale,
+                              int16_t *sum) {
     const size_t n_sums = block / ACTIVATION_SUB;
     for (size_t b = 0; b < n; b += block, x += block, q += stride * block, scale += stride, sum += stride * n_sums) {
         uint32_t bits = max_bits(x, block);
@@ -178,7 +179,7 @@ static void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t n_rot, 
     }
 }
 
-static void g_silu_mul(const float *gate, const float *up, size_t n, float *y) {
+static inline void g_silu_mul(const float *gate, const float *up, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = silu_f32(gate[i]) * up[i];
 }
 

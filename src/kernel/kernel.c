@@ -7,6 +7,9 @@ static const kernels *const built[CPU_TIER_COUNT] = {
     [CPU_SCALAR] = &kernels_scalar,
 #if defined(__x86_64__)
     [CPU_AVX2] = &kernels_avx2,
+#ifdef HAVE_AVXVNNI /* a compiler that knows these instructions */
+    [CPU_AVXVNNI] = &kernels_avxvnni,
+#endif
     [CPU_AVX512] = &kernels_avx512,
 #elif defined(__aarch64__)
     [CPU_NEON] = &kernels_neon,
@@ -22,11 +25,12 @@ const kernels *kernels_choose(gguf_error *err) {
         if (!forced || !*forced) {
             if (k) return k;
         } else if (strcmp(forced, cpu_tier_name((cpu_tier)tier)) == 0) {
-            if (!k) fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: this machine does not have these instructions", forced);
+            if (!k)
+                fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: this machine or this build lacks these instructions", forced);
             return k;
         }
     }
-    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avx512 and neon are known",
+    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avxvnni, avx512 and neon are known",
          forced ? forced : "");
     return NULL;
 }

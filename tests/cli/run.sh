@@ -16,7 +16,7 @@ for flags in "-t 1" "-t 3" "-ub 1" "-b 3" "--no-mmap" "--mlock"; do
     expect 0 $run -p "Once upon" -n 12 $flags
     check "the same text with $flags" cmp out first
 done
-for tier in scalar avx2 avx512 neon; do
+for tier in scalar avx2 avxvnni avx512 neon; do
     GGUF_CPU=$tier gguf-run -m m.gguf --seed 7 -p "Once upon" -n 12 >out 2>err
     case $? in
     0) check "the same text on $tier" cmp out first ;;
