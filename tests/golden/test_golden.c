@@ -143,18 +143,32 @@ static void test_values(const golden *g, gguf_cache_type cache) {
 /* More positions than a chunk of attention and than a group of logits. */
 enum { LONG = 300 };
 
-static void same_bits(const char *what, const way *w, const int32_t *ids, const float *expected) {
+/* Every tier there is; those that this machine lacks are passed over. */
+static const char *const tiers[] = {"scalar", "avx2", "avxvnni", "avx512", "neon"};
+enum { N_TIERS = sizeof tiers / sizeof *tiers };
+
+/* The logits of the first n positions. */
+static void same_prefix(const char *what, const way *w, const int32_t *ids, size_t n, const float *expected) {
     gguf_error err = {0};
     uint32_t n_vocab = 0;
-    float *logits = run(w, ids, LONG, &n_vocab, &err);
-    if (!logits && w->tier && err.code == GGUF_ERR_USAGE) { /* a machine without this tier */
-        printf("not checked: %s\n", err.message);
+    float *logits = run(w, ids, n, &n_vocab, &err);
+    static const char *told; /* of the last tier that is not here */
+    if (!logits && w->tier && err.code == GGUF_ERR_USAGE) {
+        if (told != w->tier) printf("not checked: %s\n", err.message);
+        told = w->tier;
         return;
     }
-    bool same = logits && memcmp(logits, expected, (size_t)LONG * n_vocab * sizeof *logits) == 0;
-    if (!same) fprintf(stderr, "%s: other logits %s\n", what, err.message);
+    bool same = logits && memcmp(logits, expected, n * n_vocab * sizeof *logits) == 0;
+    if (!same) {
+        fprintf(stderr, "%s, tier %s, %u threads, batches of %u: other logits %s\n", what, w->tier ? w->tier : "best",
+                w->n_threads, w->n_batch, err.message);
+    }
     CHECK(same);
     free(logits);
+}
+
+static void same_bits(const char *what, const way *w, const int32_t *ids, const float *expected) {
+    same_prefix(what, w, ids, LONG, expected);
 }
 
 /* What a session's calls have to agree on: all at once, in two parts, after going back. */
@@ -187,7 +201,6 @@ static void test_caches(const int32_t *ids, const float *exact, uint32_t n_vocab
                   {GGUF_CACHE_F16, "f16", 1e-4},
                   {GGUF_CACHE_BF16, "bf16", 1e-3},
                   {GGUF_CACHE_Q8_0, "q8_0", 1e-3}};
-    static const char *const tiers[] = {"scalar", "avx2", "avx512"};
     for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
         gguf_error err = {0};
         gguf_cache_type c = caches[i].cache;
@@ -201,7 +214,7 @@ static void test_caches(const int32_t *ids, const float *exact, uint32_t n_vocab
         }
         CHECK(sum <= caches[i].limit * square);
         same_bits(caches[i].name, &(way){.cache = c, .n_threads = 3, .n_batch = 7}, ids, expected);
-        for (size_t t = 0; t < sizeof tiers / sizeof *tiers; t++)
+        for (size_t t = 0; t < N_TIERS; t++)
             same_bits(caches[i].name, &(way){.cache = c, .tier = tiers[t], .n_batch = 64}, ids, expected);
         unsetenv("GGUF_CPU");
         free(expected);
@@ -218,6 +231,7 @@ static void test_bits(const char *options) {
         {"batches of 64", {.n_batch = 64}}, {"one batch", {.n_batch = LONG}},
         {"scalar", {.tier = "scalar"}},     {"scalar, batches of 5", {.tier = "scalar", .n_batch = 5}},
         {"avx2", {.tier = "avx2"}},         {"avx2, batches of 5", {.tier = "avx2", .n_batch = 5}},
+        {"avxvnni", {.tier = "avxvnni"}},   {"avxvnni, batches of 5", {.tier = "avxvnni", .n_batch = 5}},
         {"avx512", {.tier = "avx512"}},     {"avx512, batches of 5", {.tier = "avx512", .n_batch = 5}},
         {"neon", {.tier = "neon"}},         {"neon, batches of 5", {.tier = "neon", .n_batch = 5}},
         {"no mmap", {.no_mmap = true}},
@@ -251,6 +265,45 @@ static void test_bits(const char *options) {
     free(expected);
 }
 
+/* One type of weights: tiers, threads, chunks of the prompt and types of the cache, each against the scalar tier with
+ * one thread. Only a chunk of 512 needs all the positions. */
+static void test_axes(const char *type) {
+    enum { ALL = 520, SHORT = 70 };
+    static const uint32_t chunks[] = {1, 7, 64, 512}, threads[] = {2, 3, 5};
+    char options[256];
+    gguf_error err = {0};
+    int32_t ids[ALL];
+    uint32_t n_vocab = 0;
+    snprintf(options, sizeof options,
+             "--embd 256 --ff 256 --layers 1 --heads 4 --kv-heads 2 --ctx 640 --vocab 300 --type %s", type);
+    CHECK(make(options));
+    for (int i = 0; i < ALL; i++) ids[i] = i * 7919 % 300;
+    for (int cache = 0; cache < 4; cache++) {
+        const bool first = cache == GGUF_CACHE_F16; /* the other types of cache vary by themselves */
+        const size_t n = first ? ALL : SHORT;
+        way w = {.tier = "scalar", .n_threads = 1, .n_batch = 512, .cache = (gguf_cache_type)cache};
+        float *expected = run(&w, ids, n, &n_vocab, &err);
+        CHECK(expected != NULL);
+        if (!expected) continue;
+        for (size_t t = 0; t < N_TIERS; t++) {
+            w.tier = tiers[t];
+            for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+                w.n_batch = chunks[c];
+                if (first ? w.n_batch == 512 && t == 0 : w.n_batch != 7) continue;
+                same_prefix(type, &w, ids, w.n_batch == 512 ? n : SHORT, expected);
+            }
+        }
+        w = (way){.tier = "scalar", .n_batch = 64};
+        for (size_t i = 0; i < sizeof threads / sizeof *threads && first; i++) {
+            w.n_threads = threads[i];
+            same_prefix(type, &w, ids, SHORT, expected);
+        }
+        free(expected);
+    }
+    unsetenv("GGUF_CPU");
+    unlink(path);
+}
+
 int main(void) {
     if (!mkdtemp(dir)) {
         perror("mkdtemp");
@@ -271,6 +324,10 @@ int main(void) {
         snprintf(options, sizeof options, "%s %s", shape, others[i]);
         test_bits(options);
     }
+    static const char *const types[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K",
+                                        "Q4_K", "Q5_K", "Q6_K", "F16",  "BF16", "F32"};
+    snprintf(path, sizeof path, "%s/axes.gguf", dir);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) test_axes(types[i]);
     rmdir(dir);
     return check_summary();
 }
