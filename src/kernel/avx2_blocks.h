@@ -263,12 +263,12 @@ INLINE void fill_256(panel *out, const uint8_t *const p[ROWS], size_t at, size_t
     if (s.has_min) out->dmin[at][v] = halves(p, s.at + 2);
 }
 
-INLINE void fill_32(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v, const shape s) {
+INLINE void fill_32(panel *out, const uint8_t *const p[ROWS], size_t skip, size_t at, size_t v, const shape s) {
     __m256i raw[8];
     const uint8_t *weights[ROWS];
-    for (size_t r = 0; r < ROWS; r++) weights[r] = p[r] + s.at;
+    for (size_t r = 0; r < ROWS; r++) weights[r] = p[r] + skip + s.at;
     transpose(weights, 0, raw);
-    if (s.has_bits) raw[4] = words(p, s.at - 4);
+    if (s.has_bits) raw[4] = words(p, skip + s.at - 4);
     if (s.weights == whole_bytes) transpose(weights, 16, raw);
     UNROLL for (int j = 0; j < 8; j++) {
         __m256i w = s.weights(raw, 0, j), *to = (void *)out->q[at * 8 + (size_t)j];
@@ -279,8 +279,8 @@ INLINE void fill_32(panel *out, const uint8_t *const p[ROWS], size_t at, size_t 
             to[v] = w;
         }
     }
-    out->d[at][v] = halves(p, 0);
-    if (s.has_min) out->dmin[at][v] = halves(p, 2); /* negated, as it stands in the file */
+    out->d[at][v] = halves(p, skip);
+    if (s.has_min) out->dmin[at][v] = halves(p, skip + 2); /* negated, as it stands in the file */
 }
 
 /* The sums of a token's block by sub-blocks, as panel.factor meets them. */
@@ -342,6 +342,13 @@ INLINE void prefetch(const uint8_t *p, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)p + line, _MM_HINT_T0);
 }
 
+INLINE void advance(const uint8_t *p[ROWS], size_t bytes) {
+    for (size_t r = 0; r < ROWS; r++) {
+        p[r] += bytes;
+        __asm__("" : "+r"(p[r])); /* else they become vectors, and have to come back */
+    }
+}
+
 /* Blocks [first, first + n) of the `rows` rows from `row` on; asks for those that begin `ahead` bytes behind them. */
 INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t first, size_t n, size_t ahead,
                  const shape s, scale_form_fn *scale_form) {
@@ -353,17 +360,15 @@ INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t fi
             p[r] += first * s.bytes;
             prefetch(p[r] + ahead, n * s.bytes);
         }
-        for (size_t b = 0; b < n; b++) {
-            if (s.block == 256) {
-                fill_256(out, p, b, v, s, scale_form);
-            } else {
-                fill_32(out, p, b, v, s);
-            }
-            for (size_t r = 0; r < ROWS; r++) {
-                p[r] += s.bytes;
-                __asm__("" : "+r"(p[r])); /* else they become vectors, and have to come back */
-            }
+        if (s.block == 256) {
+            for (size_t b = 0; b < n; b++, advance(p, s.bytes)) fill_256(out, p, b, v, s, scale_form);
+            continue;
         }
+        size_t b = 0;
+        for (; b + 4 <= n; b += 4, advance(p, 4 * s.bytes)) {
+            UNROLL for (size_t i = 0; i < 4; i++) fill_32(out, p, i * s.bytes, b + i, v, s);
+        }
+        for (; b < n; b++, advance(p, s.bytes)) fill_32(out, p, 0, b, v, s);
     }
 }
 
