@@ -99,6 +99,8 @@ const char *gguf_vocab_name(const gguf_vocab *vocab, int32_t id, size_t *n);
 typedef struct {
     bool no_bos;        /* leave out the BOS and EOS that the file asks for */
     bool parse_special; /* control tokens' names in the text become these tokens */
+    /* [n] or NULL; with parse_special: only names all of whose bytes are true here do */
+    const bool *special_at;
 } gguf_tokenize_params;
 
 /* Ids of text[0..n), which may hold any bytes. Returns their count and *ids, to be released with
@@ -116,6 +118,46 @@ typedef struct {
 /* The bytes of one id (may be an incomplete UTF-8 sequence): writes at most `size` of them to out
  * and returns their whole count. An id outside the vocabulary gives none. */
 size_t gguf_vocab_detokenize(const gguf_vocab *vocab, gguf_detokenizer *state, int32_t id, char *out, size_t size);
+
+/* ---- chat templates ------------------------------------------------------------------------- */
+
+typedef struct gguf_chat_template gguf_chat_template;
+
+/* From Jinja text[0..n), such as a model's (gguf_model_info.chat_template), or by a built-in's name ("chatml"). */
+gguf_chat_template *gguf_chat_template_open(const char *text, size_t n, gguf_error *err);
+gguf_chat_template *gguf_chat_template_builtin(const char *name, gguf_error *err);
+const char *gguf_chat_template_name(size_t i); /* of built-in number i; NULL behind the last */
+void gguf_chat_template_close(gguf_chat_template *t); /* NULL is fine */
+/* Whether the template looks at a variable of this name ("enable_thinking"), or has this text in it. */
+bool gguf_chat_template_reads(const gguf_chat_template *t, const char *variable);
+bool gguf_chat_template_contains(const gguf_chat_template *t, const char *text);
+
+/* What is rendered: JSON texts, each of which may be NULL. Of two that set the same variable the later one counts. */
+typedef struct {
+    const char *variables;      /* an object: {"messages": [...], "bos_token": "<s>", ...} */
+    const char *messages;       /* an array: [{"role": "user", "content": "Hello"}, ...]; with it, `tools` and
+                                 * `documents` are null where they are not given, and the next one is set */
+    bool add_generation_prompt; /* the text ends where the assistant's answer begins */
+    const char *tools;          /* an array of function descriptions */
+    const char *kwargs;         /* an object: {"enable_thinking": false} */
+    const char *now;            /* the template's clock, "YYYY-MM-DD HH:MM:SS"; NULL: the machine's */
+    const gguf_vocab *vocab;    /* gives bos_token and eos_token, or NULL */
+} gguf_chat_params;
+
+/* A rendered conversation. It remembers which bytes the template wrote: only they may be control tokens, whatever the
+ * messages hold. */
+typedef struct {
+    char *text; /* n bytes and a NUL */
+    bool *own;  /* [n] true: the template's, false: the caller's */
+    size_t n;
+} gguf_chat_text;
+
+/* A template that fails, or refuses the conversation: GGUF_ERR_USAGE, naming its line. */
+bool gguf_chat_render(const gguf_chat_template *t, const gguf_chat_params *params, gguf_chat_text *out,
+                      gguf_error *err);
+void gguf_chat_text_free(gguf_chat_text *text);
+/* Its ids, as gguf_vocab_tokenize; BOS comes first where the vocabulary wants it, once. */
+ptrdiff_t gguf_chat_tokenize(const gguf_vocab *vocab, const gguf_chat_text *text, int32_t **ids, gguf_error *err);
 
 /* ---- session -------------------------------------------------------------------------------- */
 

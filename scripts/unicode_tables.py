@@ -3,10 +3,10 @@
 
     scripts/unicode_tables.py [/usr/share/unicode] > src/text/unicode_data.c
 
-The directory holds UnicodeData.txt, PropList.txt and Scripts.txt (Debian: package unicode-data). A code point's
-class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000 classes are kept
-as blocks, each of them once. Beside them stand two sorted lists: canonical decompositions, whole, and the simple
-lower case of what has one.
+The directory holds UnicodeData.txt, PropList.txt, Scripts.txt and SpecialCasing.txt (Debian: package unicode-data).
+A code point's class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000 classes are kept
+as blocks, each of them once. Beside them stand sorted lists: canonical decompositions, whole, and how letters
+change their case.
 """
 
 import re
@@ -44,21 +44,56 @@ def add_property(classes, path, name, bit):
     return re.match(r"# \w+-([0-9.]+)\.txt", text)[1]
 
 
-def read_mappings(path):
-    """Canonical decompositions, each down to characters that have none, and simple lower cases."""
-    parts, lower = {}, {}
+def read_decompositions(path):
+    """Canonical decompositions, each down to characters that have none."""
+    parts = {}
     for line in open(path, encoding="ascii"):
         fields = line.split(";")
         code = int(fields[0], 16)
         if fields[5] and not fields[5].startswith("<"):
             parts[code] = [int(c, 16) for c in fields[5].split()]
-        if fields[13]:
-            lower[code] = int(fields[13], 16)
 
     def whole(code):
         return [c for part in parts[code] for c in whole(part)] if code in parts else [code]
 
-    return {code: whole(code) for code in sorted(parts)}, lower
+    return {code: whole(code) for code in sorted(parts)}
+
+
+def read_cases(path):
+    """{code point: its differences to upper, lower and title case}, where one is not 0."""
+    cases = {}
+    for line in open(path, encoding="ascii"):
+        fields = line.rstrip("\n").split(";")
+        code = int(fields[0], 16)
+        upper, lower, title = (int(f, 16) if f else code for f in (fields[12], fields[13], fields[14] or fields[12]))
+        if (upper, lower, title) != (code, code, code):
+            cases[code] = (upper - code, lower - code, title - code)
+    return cases
+
+
+def join_cases(cases):
+    """Rows [first, last, step, differences]: neighbours, or every second code point."""
+    rows = []
+    for code, delta in sorted(cases.items()):
+        row = rows[-1] if rows else None
+        step = code - row[1] if row else 0
+        if row and row[3] == delta and step in ((1, 2) if row[0] == row[1] else (row[2],)):
+            row[1], row[2] = code, step
+        else:
+            rows.append([code, code, 1, delta])
+    return rows
+
+
+def read_special_cases(path):
+    """(code point, [upper, lower, title] as lists) of the mappings that hold everywhere."""
+    rows = []
+    for line in open(path, encoding="utf-8"):
+        fields = [f.strip() for f in line.split("#")[0].split(";")]
+        if len(fields) < 5 or fields[4]:
+            continue
+        lower, title, upper = ([int(c, 16) for c in f.split()] for f in fields[1:4])
+        rows.append((int(fields[0], 16), [upper, lower, title]))
+    return sorted(rows)
 
 
 def share_blocks(classes):
@@ -86,7 +121,7 @@ def main():
     classes = read_categories(f"{folder}/UnicodeData.txt")
     version = add_property(classes, f"{folder}/PropList.txt", "White_Space", WHITE_SPACE)
     add_property(classes, f"{folder}/Scripts.txt", "Han", HAN)
-    parts, lower = read_mappings(f"{folder}/UnicodeData.txt")
+    parts = read_decompositions(f"{folder}/UnicodeData.txt")
     blocks, index = share_blocks(classes)
     print(f"/* Made by scripts/unicode_tables.py from the Unicode Character Database {version}; do not edit. */")
     print("/* clang-format off */")
@@ -100,14 +135,22 @@ def main():
         print_numbers(block, "        ")
         print("    },")
     print("};\n")
-    print("const uint32_t unicode_lower[][2] = {")
-    print_numbers([f"{{{code},{lower[code]}}}" for code in sorted(lower)])
-    print("};")
-    print(f"const size_t unicode_n_lower = {len(lower)};\n")
     print("const unicode_decomposition unicode_decompositions[] = {")
     print_numbers([f"{{{code},{{{','.join(map(str, parts[code]))}}}}}" for code in parts])
     print("};")
-    print(f"const size_t unicode_n_decompositions = {len(parts)};")
+    print(f"const size_t unicode_n_decompositions = {len(parts)};\n")
+    print("const unicode_case unicode_cases[] = {")
+    rows = join_cases(read_cases(f"{folder}/UnicodeData.txt"))
+    for first, last, step, delta in rows:
+        print(f"    {{{first:#x}, {last:#x}, {step}, {{{', '.join(map(str, delta))}}}}},")
+    print("};")
+    print(f"const size_t unicode_n_cases = {len(rows)};\n")
+    print("const unicode_special_case unicode_special_cases[] = {")
+    special = read_special_cases(f"{folder}/SpecialCasing.txt")
+    for code, to in special:
+        print(f"    {{{code:#x}, {{{', '.join('{' + ', '.join(f'{c:#x}' for c in t) + '}' for t in to)}}}}},")
+    print("};")
+    print(f"const size_t unicode_n_special_cases = {len(special)};")
 
 
 main()

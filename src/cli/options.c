@@ -108,6 +108,13 @@ static const flag flags[] = {
     {CMD_TOKENIZE, "--detokenize", NULL, OPT_ON, F(detokenize), 0, 0, NULL, "read ids and print their text"},
     {CMD_TOKENIZE, "--jsonl", NULL, OPT_ON, F(jsonl), 0, 0, NULL, "read {\"text\": ...} lines and add their ids"},
 
+    {CMD_TOKENIZE, "--chat", "FILE", OPT_TEXT, F(chat), 0, 0, NULL, "render the conversation in FILE, a JSON object with what the template reads: {\"messages\": [{\"role\": ..., \"content\": ...}], ...}"},
+
+    {TEXT_IN,      "--chat-template", "NAME", OPT_TEXT, F(chat_template), 0, 0, "LLAMA_ARG_CHAT_TEMPLATE", "a built-in chat template instead of the model's (`--chat-template list` names them), or Jinja text"},
+    {TEXT_IN,      "--chat-template-file", "FILE", OPT_TEXT, F(chat_template_file), 0, 0, "LLAMA_ARG_CHAT_TEMPLATE_FILE", "a chat template in Jinja instead of the model's"},
+    {TEXT_IN,      "--chat-template-kwargs", "JSON", OPT_TEXT, F(chat_kwargs), 0, 0, "LLAMA_CHAT_TEMPLATE_KWARGS", "more variables for the chat template: {\"enable_thinking\": false}"},
+    {TEXT_IN,      "--now", "TIME", OPT_TEXT, F(clock), 0, 0, NULL, "the chat template's clock, \"YYYY-MM-DD HH:MM:SS\" (default: the machine's)"},
+
     {RUN_EVAL | CMD_INSPECT, "-c, --ctx-size", "N", OPT_INT, F(ctx), 0, 1 << 30, "LLAMA_ARG_CTX_SIZE", "positions of the context (0: as the model was trained)"},
     {RUN_EVAL,     "-t, --threads", "N", OPT_INT, F(threads), -1, 1024, "LLAMA_ARG_THREADS", "threads (default: what affinity, cgroup and cores allow)"},
     {RUN_EVAL,     "-tb, --threads-batch", "N", OPT_INT, F(threads_batch), -1, 1024, NULL, "threads for prompts (default: as -t)"},
@@ -388,7 +395,9 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
     if (o->json && o->jsonl)
         return fail(err, GGUF_ERR_USAGE, "--json and --jsonl are two ways to print the same: choose one");
     if (o->start && o->format) return fail(err, GGUF_ERR_USAGE, "--start prints one line: leave out -o");
-    if (!o->model && !o->ceilings) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
+    bool without_model = o->ceilings || (o->chat && (o->chat_template || o->chat_template_file) && !o->ids_only);
+    if (o->chat_template && strcmp(o->chat_template, "list") == 0) without_model = true;
+    if (!o->model && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
     if (o->gpu_layers > 0)
         return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",
                     (long long)o->gpu_layers);

@@ -77,6 +77,9 @@ typedef struct {
     bool ceilings, start;
     /* tokenize */
     bool ids_only, count, detokenize;
+    const char *chat;
+    /* chat templates */
+    const char *chat_template, *chat_template_file, *chat_kwargs, *clock;
 } options;
 
 typedef struct {

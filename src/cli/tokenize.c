@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/chat_template.h"
 #include "cli/input.h"
 #include "cli/json.h"
 
@@ -155,14 +156,56 @@ static bool detokenize(const options *o, const gguf_vocab *v, buffer *text, gguf
     return true;
 }
 
+/* ---- conversations --------------------------------------------------------------------------- */
+
+static bool print_chat(const options *o, const gguf_vocab *v, const gguf_chat_text *text, gguf_error *err) {
+    int32_t *ids = NULL;
+    if (!o->ids_only && !o->count) {
+        fwrite(text->text, 1, text->n, stdout);
+        return true;
+    }
+    if (!v) return set_error(err, GGUF_ERR_USAGE, "ids come from a model's vocabulary (-m FILE)");
+    ptrdiff_t n = gguf_chat_tokenize(v, text, &ids, err);
+    if (n < 0) return false;
+    if (o->count)
+        printf("%td", n);
+    else
+        print_ids(ids, n, " ");
+    putchar('\n');
+    free(ids);
+    return true;
+}
+
+static bool tokenize_chat(const options *o, const gguf_model *m, gguf_error *err) {
+    const gguf_vocab *v = m ? gguf_model_vocab(m) : NULL;
+    gguf_chat_template *t = open_chat_template(o, m, err);
+    buffer json = {0};
+    gguf_chat_text text = {0};
+    if (!t && err->code == GGUF_OK)
+        set_error(err, GGUF_ERR_USAGE, "the model has no chat template: name one with --chat-template or --chat-template-file");
+    bool ok = t && read_file(o->chat, &json, err);
+    buffer_add(&json, "", 1);
+    if (ok && json.failed) ok = set_error(err, GGUF_ERR_MEMORY, "not enough memory for the conversation");
+    gguf_chat_params p = {.variables = json.data, .kwargs = o->chat_kwargs, .now = o->clock, .vocab = v};
+    ok = ok && gguf_chat_render(t, &p, &text, err) && print_chat(o, v, &text, err);
+    gguf_chat_text_free(&text);
+    gguf_chat_template_close(t);
+    buffer_free(&json);
+    return ok;
+}
+
 static bool run(const options *o, gguf_error *err) {
+    if (wants_template_list(o)) return list_chat_templates(), true;
+    if (o->chat && !o->model) return tokenize_chat(o, NULL, err);
     gguf_model_params mp = model_params(o, "tokenize", true);
     gguf_model *m = gguf_model_open(o->model, &mp, err);
     if (!m) return false;
     const gguf_vocab *v = gguf_model_vocab(m);
     buffer text = {0};
     bool ok;
-    if (!v) {
+    if (o->chat) {
+        ok = tokenize_chat(o, m, err);
+    } else if (!v) {
         ok = set_error(err, GGUF_ERR_MODEL, "the file has no tokenizer (tokenizer.ggml.model)");
     } else {
         ok = read_text(o, &text, err) && (o->detokenize ? detokenize(o, v, &text, err)

@@ -181,13 +181,13 @@ static uint32_t lower_bound(const mark *marks, uint32_t lo, uint32_t hi, uint32_
     return lo;
 }
 
-const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, bool parse_special) {
+const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, size_t special) {
     const mark *marks = v->marks, *best = NULL;
     uint32_t lo = v->mark_at[(uint8_t)*p], hi = v->mark_at[(uint8_t)*p + 1];
     /* marks[lo .. hi) begin with p[0 .. depth); of these, the one of just that length comes first */
     for (uint32_t depth = 1; lo < hi; depth++) {
         if (marks[lo].n == depth) {
-            if (parse_special || v->types[marks[lo].id] == GGUF_TOKEN_USER_DEFINED) best = &marks[lo];
+            if (depth <= special || v->types[marks[lo].id] == GGUF_TOKEN_USER_DEFINED) best = &marks[lo];
             lo++;
         }
         if (lo == hi || p + depth == end) break;

@@ -6,13 +6,31 @@
 /* Positions in a word are 32 bits wide, and a space may become three bytes. */
 #define MAX_TEXT_BYTES ((size_t)1 << 30)
 
+/* How many bytes from one on may be in the name of a control token. */
+typedef struct {
+    bool parse;
+    const bool *at; /* of the whole text, which begins at `begin`; NULL: everywhere */
+    const char *begin, *end;
+    const char *until; /* the end of the part that was looked at last, whose bytes are alike */
+} special_part;
+
+static size_t special_bytes(special_part *s, const char *p) {
+    if (!s->parse || !s->at) return s->parse ? SIZE_MAX : 0;
+    bool may = s->at[p - s->begin];
+    if (!s->until || s->until <= p) { /* parts are walked through once: p only grows */
+        s->until = p + 1;
+        while (s->until < s->end && s->at[s->until - s->begin] == may) s->until++;
+    }
+    return may ? (size_t)(s->until - p) : 0;
+}
+
 /* The bytes of text before the first mark; *found is that mark, or NULL. */
-static size_t find_mark(const gguf_vocab *v, str text, bool parse_special, const mark **found) {
+static size_t find_mark(const gguf_vocab *v, str text, special_part *special, const mark **found) {
     const char *end = text.p + text.n;
-    const bool *begins = v->begins_mark[parse_special];
+    const bool *begins = v->begins_mark[special->parse];
     for (const char *p = text.p; p < end; p++) {
         if (!begins[(uint8_t)*p]) continue;
-        *found = vocab_match_mark(v, p, end, parse_special);
+        *found = vocab_match_mark(v, p, end, special_bytes(special, p));
         if (*found) return (size_t)(p - text.p);
     }
     *found = NULL;
@@ -22,11 +40,12 @@ static size_t find_mark(const gguf_vocab *v, str text, bool parse_special, const
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /* Special tokens part the text; what is between them is for the kind of vocabulary. */
-static bool tokenize_parts(const gguf_vocab *v, work *w, str text, bool parse_special) {
+static bool tokenize_parts(const gguf_vocab *v, work *w, str text, const gguf_tokenize_params *params) {
+    special_part special = {params->parse_special, params->special_at, text.p, text.p + text.n, NULL};
     bool first = true;
     while (text.n > 0) {
         const mark *found;
-        size_t n = find_mark(v, text, parse_special, &found), kept = n;
+        size_t n = find_mark(v, text, &special, &found), kept = n;
         while (found && (found->strips & STRIPS_LEFT) && kept > 0 && is_blank(text.p[kept - 1])) kept--;
         if (kept > 0 && !v->kind->tokenize(v, w, (str){text.p, kept}, first)) return false;
         first = found != NULL;
@@ -51,7 +70,7 @@ ptrdiff_t gguf_vocab_tokenize(const gguf_vocab *v, const char *text, size_t n, c
     bool bos = !params->no_bos && gguf_vocab_adds_bos(v), eos = !params->no_bos && gguf_vocab_adds_eos(v);
     bool separator = !params->no_bos && v->adds_separator && v->special[SPECIAL_SEPARATOR] != GGUF_NO_TOKEN;
     bool ok = (!bos || work_emit(&w, v->special[SPECIAL_BOS])) &&
-              tokenize_parts(v, &w, (str){text, n}, params->parse_special) &&
+              tokenize_parts(v, &w, (str){text, n}, params) &&
               (!separator || work_emit(&w, v->special[SPECIAL_SEPARATOR])) &&
               (!eos || work_emit(&w, v->special[SPECIAL_EOS]));
     if (ok && !w.ids) { /* no ids are still something to free */

@@ -76,8 +76,35 @@ size_t unicode_decompose(uint32_t cp, uint32_t out[4]) {
     return n;
 }
 
+/* The simple case mapping: one code point. */
+static uint32_t simple_case(uint32_t cp, unicode_case_kind kind) {
+    size_t lo = 0, hi = unicode_n_cases;
+    while (lo < hi) { /* the first row that does not end before cp */
+        size_t mid = lo + (hi - lo) / 2;
+        if (unicode_cases[mid].last < cp)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    const unicode_case *row = &unicode_cases[lo];
+    if (lo < unicode_n_cases && cp >= row->first && (cp - row->first) % row->step == 0)
+        return (uint32_t)((int32_t)cp + row->delta[kind]);
+    return cp;
+}
+
 uint32_t unicode_to_lower(uint32_t cp) {
     if (cp < 0x80) return cp >= 'A' && cp <= 'Z' ? cp | 0x20 : cp;
-    const uint32_t *pair = find_entry(unicode_lower, unicode_n_lower, sizeof *unicode_lower, cp);
-    return pair ? pair[1] : cp;
+    return simple_case(cp, UNICODE_LOWER);
+}
+
+size_t unicode_change_case(uint32_t cp, unicode_case_kind kind, uint32_t out[3]) {
+    for (size_t i = 0; cp >= 0xDF && i < unicode_n_special_cases; i++) { /* a hundred rows */
+        const unicode_special_case *s = &unicode_special_cases[i];
+        if (s->cp != cp) continue;
+        size_t n = 0;
+        while (n < 3 && s->to[kind][n]) out[n] = s->to[kind][n], n++;
+        return n;
+    }
+    out[0] = simple_case(cp, kind);
+    return 1;
 }

@@ -49,6 +49,26 @@ enum { UNICODE_BLOCK = 256, UNICODE_CLASS_CATEGORY = 0x1F, UNICODE_CLASS_SPACE =
 extern const uint8_t unicode_block[0x110000 / UNICODE_BLOCK];
 extern const uint8_t unicode_class[][UNICODE_BLOCK];
 
+/* Letters that change with case: every `step`-th code point of first .. last does so by these differences. */
+typedef enum { UNICODE_UPPER, UNICODE_LOWER, UNICODE_TITLE } unicode_case_kind;
+typedef struct {
+    uint32_t first, last;
+    uint16_t step;
+    int32_t delta[3]; /* by unicode_case_kind */
+} unicode_case;
+/* One letter that becomes several, or in another way than the rows above say. */
+typedef struct {
+    uint16_t cp;
+    uint16_t to[3][3]; /* by unicode_case_kind; ended by 0 */
+} unicode_special_case;
+extern const unicode_case unicode_cases[];
+extern const size_t unicode_n_cases;
+extern const unicode_special_case unicode_special_cases[];
+extern const size_t unicode_n_special_cases;
+
+/* The full case mapping of cp, without regard to what stands around it: its code points in out, their number. */
+size_t unicode_change_case(uint32_t cp, unicode_case_kind kind, uint32_t out[3]);
+
 /* The category of cp, UNI_SPACE and UNI_HAN; UNI_Cn for UNICODE_INVALID. */
 static inline uint32_t unicode_set(uint32_t cp) {
     if (cp >= 0x110000) return UNI_Cn;
@@ -63,13 +83,11 @@ size_t unicode_decompose(uint32_t cp, uint32_t out[4]);
 /* The simple lower case of cp. */
 uint32_t unicode_to_lower(uint32_t cp);
 
-/* Behind unicode_decompose and unicode_to_lower: sorted by the code point; parts end with 0. */
+/* Behind unicode_decompose: sorted by the code point; parts end with 0. */
 typedef struct {
     uint32_t cp, parts[4];
 } unicode_decomposition;
 extern const unicode_decomposition unicode_decompositions[];
 extern const size_t unicode_n_decompositions;
-extern const uint32_t unicode_lower[][2];
-extern const size_t unicode_n_lower;
 
 #endif

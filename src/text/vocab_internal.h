@@ -177,8 +177,8 @@ bool vocab_build_trie(gguf_vocab *v, const vocab_source *src);
 
 /* Makes `marks` from the control, unknown and user-defined tokens; warns of names too long for it. */
 bool vocab_index_marks(gguf_vocab *v, const vocab_source *src);
-/* The longest mark at p, before end, or NULL. Only user-defined tokens' names unless `parse_special`. */
-const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, bool parse_special);
+/* The longest mark at p, before end, or NULL: a user-defined token's name, or another's of at most `special` bytes. */
+const mark *vocab_match_mark(const gguf_vocab *v, const char *p, const char *end, size_t special);
 
 /* Reads a bool; *out stays where the file does not have it. */
 bool vocab_load_flag(const vocab_source *src, str key, bool *out);
