@@ -4,9 +4,9 @@
     scripts/unicode_tables.py [/usr/share/unicode] > src/text/unicode_data.c
 
 The directory holds UnicodeData.txt, PropList.txt, Scripts.txt and SpecialCasing.txt (Debian: package unicode-data).
-A code point's class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000 classes are kept
-as blocks, each of them once. Beside them stand sorted lists: canonical decompositions, whole, and how letters
-change their case.
+A code point's class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000
+classes are kept as blocks, each of them once. Beside them stand sorted lists: canonical decompositions, whole, and
+how letters change their case.
 """
 
 import re

@@ -275,6 +275,7 @@ static value eval_link(vm *m, value v, const node *link) {
         v = call_value(m, v, args, n, a.named);
     } else {
         const builtin *row = link->type == N_FILTER ? find_filter(link->name) : find_test(link->name);
+        if (!row) return throw(m, "there is no %s named '%.*s'", link->type == N_FILTER ? "filter" : "test", STR_ARG(link->name));
         v = spend(m, 0) ? call_builtin(m, row, v, args, n, a.named) : UNDEFINED;
         if (link->type == N_TEST) v = bool_value(truth(v) != link->op);
     }
@@ -419,7 +420,7 @@ static void run_for(vm *m, const node *n) {
     *l = (loop){.seq = items, .node = n, .scope = outer, .length = SIZE_MAX, .changed = ABSENT};
     bool none = true;
     m->scope = inner;
-    for (; !m->failed && spend(m, 0); none = false, l->index++) {
+    for (; !m->failed && spend(m, 0); l->index++) {
         bool more = l->has_next;
         if (more)
             item = l->next;
@@ -435,10 +436,8 @@ static void run_for(vm *m, const node *n) {
         run(m, n->body);
         int jump = m->jump;
         m->jump = 0;
-        if (jump == JUMP_BREAK) {
-            none = false;
-            break;
-        }
+        if (!jump) none = false; /* as in jinja2, a turn that `break` or `continue` ends does not count */
+        if (jump == JUMP_BREAK) break;
     }
     m->scope = outer;
     if (none && n->orelse && !m->failed) {

@@ -91,7 +91,8 @@ static value f_indent(vm *m, value v, call_args *a) {
         by = text_value(&spaces);
     }
     if (m->failed) return UNDEFINED;
-    if (v.type != T_STRING && v.type != T_UNDEFINED) return throw(m, "indent takes a string, not a %s", type_name(v));
+    if (v.type == T_UNDEFINED) return throw_undefined(m, v);
+    if (v.type != T_STRING) return throw(m, "indent takes a string, not a %s", type_name(v));
     text whole_text = {.m = m}; /* the newline at the end keeps an empty last line */
     text_add_value(&whole_text, s);
     text_add(&whole_text, "\n", 1, true);
@@ -173,6 +174,13 @@ static value f_urlencode(vm *m, value v, call_args *a) {
 }
 
 static value f_tojson(vm *m, value v, call_args *a) { return to_json(m, v, a->v[0], a->v[1], a->v[2], a->v[3]); }
+
+/* No filter of jinja2's, but templates written for other engines have it: json.loads. */
+static value f_from_json(vm *m, value v, call_args *a) {
+    (void)a;
+    value s = soft(m, v);
+    return m->failed ? UNDEFINED : parse_json(m, view(s), "from_json");
+}
 
 static value f_pprint(vm *m, value v, call_args *a) {
     (void)a;
@@ -473,6 +481,7 @@ static value f_groupby(vm *m, value v, call_args *a) {
         bool same = i > 0 && equal(m, folded.u.list->items[places[i - 1]], folded.u.list->items[places[i]]);
         if (!same) {
             value group = new_list(m, T_TUPLE, 2);
+            if (is_list(group)) group.u.list->is_group = true;
             list_add(m, group, keys.u.list->items[places[i]]);
             list_add(m, group, new_list(m, T_LIST, 0));
             list_add(m, out, group);
@@ -545,6 +554,7 @@ static const builtin filters[] = {
     {"float", "/ default", f_float},
     {"forceescape", "", f_forceescape},
     {"format", "*", f_format},
+    {"from_json", "", f_from_json},
     {"groupby", "attribute / default case_sensitive", f_groupby},
     {"indent", "/ width first blank", f_indent},
     {"int", "/ default base", f_int},

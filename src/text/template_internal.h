@@ -89,7 +89,8 @@ typedef struct value {
 struct list {
     value *items;
     size_t n, room;
-    size_t at; /* T_ITERATOR: the next */
+    size_t at;     /* T_ITERATOR: the next */
+    bool is_group; /* T_TUPLE: of groupby, its items are `grouper` and `list` as well */
 };
 
 typedef struct {

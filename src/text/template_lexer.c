@@ -156,6 +156,10 @@ static bool lex_number(lexer *l, token *out) {
             }
         }
     }
+    if (!real_number && base == 10 && p[from] == '0') { /* 0 does not begin a number: 01 are two */
+        at = from + 1;
+        while (has(l, at, "0") || has(l, at, "_0")) at += p[at] == '_' ? 2 : 1;
+    }
     str s = {p + from, at - from};
     if (real_number) {
         out->type = TOKEN_FLOAT;
@@ -189,6 +193,7 @@ static int add_escape(text *t, const char *p, const char *end) {
     char bytes[4];
     if (known) return text_add(t, &to[known - from], 1, true), 1;
     if (*p == '\n') return 1;
+    if (*p == 'N') return -1; /* characters by name are not known here */
     if (*p == 'x' || *p == 'u' || *p == 'U') {
         n = hex_digits(p + 1, end, *p == 'x' ? 2 : *p == 'u' ? 4 : 8, &cp);
         if (n < 0 || cp >= 0x110000) return -1;

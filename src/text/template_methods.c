@@ -42,7 +42,8 @@ static value s_splitlines(vm *m, value v, call_args *a) { return split_lines(m, 
 
 static value s_replace(vm *m, value v, call_args *a) {
     if (!need_string(m, a->v[0], "replace") || !need_string(m, a->v[1], "replace")) return UNDEFINED;
-    return replace(m, v, a->v[0], a->v[1], whole_or(m, a->v[2], -1, "replace"));
+    value to = v.u.s->markup ? escape_html(m, a->v[1]) : a->v[1];
+    return m->failed ? UNDEFINED : replace(m, v, a->v[0], to, whole_or(m, a->v[2], -1, "replace"));
 }
 
 static value s_join(vm *m, value v, call_args *a) {
@@ -161,7 +162,19 @@ static bool all_in(value v, uint32_t set) {
     return v.u.s->n > 0;
 }
 
-static value s_isdigit(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_Nd)); }
+static value s_isdecimal(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_Nd)); }
+
+/* Digits are also those above and below the line. */
+static value s_isdigit(vm *m, value v, call_args *a) {
+    (void)m, (void)a;
+    for (size_t at = 0; at < v.u.s->n;) {
+        utf8_char c = utf8_decode(v.u.s->p + at, v.u.s->p + v.u.s->n);
+        bool raised = c.cp == 0xB2 || c.cp == 0xB3 || c.cp == 0xB9 || c.cp == 0x2070 || (c.cp >= 0x2074 && c.cp <= 0x2079);
+        if (!(unicode_set(c.cp) & UNI_Nd) && !raised && !(c.cp >= 0x2080 && c.cp <= 0x2089)) return bool_value(false);
+        at += c.n;
+    }
+    return bool_value(v.u.s->n > 0);
+}
 static value s_isnumeric(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_N)); }
 static value s_isalpha(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_L)); }
 static value s_isalnum(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_L | UNI_N)); }
@@ -244,7 +257,7 @@ static const builtin string_methods[] = {
     {"partition", "sep", s_partition},
     {"rpartition", "sep", s_rpartition},
     {"isdigit", "", s_isdigit},
-    {"isdecimal", "", s_isdigit},
+    {"isdecimal", "", s_isdecimal},
     {"isnumeric", "", s_isnumeric},
     {"isalpha", "", s_isalpha},
     {"isalnum", "", s_isalnum},

@@ -146,6 +146,8 @@ static bool own_attribute(vm *m, value v, str name, value *out) {
         *out = loop_attribute(m, v.u.loop, name, &found);
         return found;
     }
+    if (v.type == T_TUPLE && v.u.list->is_group && v.u.list->n == 2 && (str_is(name, "grouper") || str_is(name, "list")))
+        return *out = v.u.list->items[str_is(name, "list")], true;
     if (v.type == T_MACRO && str_is(name, "name")) return *out = own_string(m, v.u.macro->node->name), true;
     const builtin *row = find_method(v, name, &unsafe);
     if (unsafe) return *out = missing(m, v, name, true), true;

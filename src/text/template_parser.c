@@ -9,8 +9,12 @@ typedef struct {
     lexer lexer;
     token now, ahead; /* ahead: TOKEN_END and line 0 while not read */
     bool has_ahead;
-    int depth, loops;
+    int depth, loops, in_for; /* loops: around a `break`; in_for: around a variable `loop` */
     uint8_t reads; /* of the macro that is open: READS_* */
+    /* jinja2 refuses filters and tests that it does not know, unless a condition may keep them from being reached:
+     * right in an `if`, or in an inline one. */
+    bool soft;
+    const node *unknown; /* the first that is to be refused */
 } parser;
 
 static node *expression(parser *p);
@@ -294,10 +298,7 @@ static node *filter(parser *p) {
     if (!n) return NULL;
     n->name = name;
     n->first = args;
-    if (!failed(p) && !find_filter(name)) {
-        p->m->line = n->line;
-        throw(p->m, "there is no filter named '%.*s'", STR_ARG(name));
-    }
+    if (!p->soft && !p->unknown && !find_filter(name)) p->unknown = n;
     return n;
 }
 
@@ -329,10 +330,7 @@ static node *test(parser *p) {
         node *argument = primary(p), *links = postfix_links(p, false);
         n->first = links ? chain(p, argument, links) : argument;
     }
-    if (!failed(p) && !find_test(n->name)) {
-        p->m->line = n->line;
-        throw(p->m, "there is no test named '%.*s'", STR_ARG(n->name));
-    }
+    if (!p->soft && !p->unknown && !find_test(n->name)) p->unknown = n;
     p->depth--;
     return n;
 }
@@ -462,6 +460,8 @@ static node *junction(parser *p, bool is_or) {
 
 static node *expression(parser *p) {
     if (!enter(p)) return NULL;
+    const node *unknown = p->unknown;
+    int depth = p->depth;
     node *n = junction(p, true);
     while (accept_word(p, "if")) {
         node *condition = junction(p, true), *cond = new_node(p, N_COND, condition);
@@ -470,9 +470,10 @@ static node *expression(parser *p) {
         condition->next = n;
         n->next = other;
         n = cond;
+        p->unknown = unknown;
         if (!enter(p)) return NULL; /* the tree grows by a level each time */
     }
-    p->depth--;
+    p->depth = depth - 1;
     return n;
 }
 
@@ -522,6 +523,7 @@ static node *target_item(parser *p, bool ns) {
         if (is_word(&p->now, reserved[i])) return refuse(p, "expected a variable");
     }
     node *n = new_node(p, N_NAME, NULL);
+    if (p->in_for > 0 && is_word(&p->now, "loop")) return refuse(p, "expected another name: `loop` is the loop's own");
     str name = expect_name(p);
     if (!n) return NULL;
     n->name = name;
@@ -579,6 +581,7 @@ static node *parse_set(parser *p, node *n) {
 static node *parse_for(parser *p, node *n) {
     static const char *const ends[] = {"endfor", "else", NULL}, *const else_ends[] = {"endfor", NULL};
     node **tail = &n->first;
+    p->in_for++;
     append(&tail, target(p, "in", false));
     if (!accept_word(p, "in")) return refuse(p, "expected 'in'");
     append(&tail, tuple(p, false, "recursive", false));
@@ -591,6 +594,7 @@ static node *parse_for(parser *p, node *n) {
         advance(p);
         n->orelse = block_body(p, else_ends);
     }
+    p->in_for--;
     close_tag(p);
     return n;
 }
@@ -598,7 +602,9 @@ static node *parse_for(parser *p, node *n) {
 /* elif is an `if` of its own in orelse: parsed in a loop, run in a loop. */
 static node *parse_if(parser *p, node *n) {
     static const char *const ends[] = {"elif", "else", "endif", NULL}, *const else_ends[] = {"endif", NULL};
+    bool soft = p->soft;
     for (node *branch = n;;) {
+        p->soft = true;
         branch->first = tuple(p, false, NULL, false);
         branch->body = block_body(p, ends);
         if (failed(p)) return NULL;
@@ -615,6 +621,7 @@ static node *parse_if(parser *p, node *n) {
             branch->orelse = block_body(p, else_ends);
         }
         close_tag(p);
+        p->soft = soft;
         return n;
     }
 }
@@ -629,6 +636,9 @@ static node *signature(parser *p) {
         str name = expect_name(p);
         if (!n) return NULL;
         n->name = name;
+        for (const node *other = params; other; other = other->next) {
+            if (str_eq(other->name, name)) return refuse(p, "two parameters have the same name");
+        }
         if (accept_operator(p, "=")) {
             n->first = expression(p);
             defaults = true;
@@ -742,16 +752,17 @@ static const struct {
     const char *word;
     node_type type;
     node *(*parse)(parser *p, node *n); /* NULL: known, but not for chat templates */
+    bool own_frame;                     /* no condition around it counts inside */
 } tags[] = {
     {"set", N_SET, parse_set},
     {"if", N_IF, parse_if},
-    {"for", N_FOR, parse_for},
-    {"macro", N_MACRO, parse_macro},
-    {"call", N_CALL_BLOCK, parse_call},
-    {"filter", N_FILTER_BLOCK, parse_filter_block},
-    {"with", N_WITH, parse_with},
-    {"block", N_SCOPE, parse_block},
-    {"generation", N_SCOPE, parse_generation},
+    {"for", N_FOR, parse_for, true},
+    {"macro", N_MACRO, parse_macro, true},
+    {"call", N_CALL_BLOCK, parse_call, true},
+    {"filter", N_FILTER_BLOCK, parse_filter_block, true},
+    {"with", N_WITH, parse_with, true},
+    {"block", N_SCOPE, parse_block, true},
+    {"generation", N_SCOPE, parse_generation, true},
     {"break", N_BREAK, parse_jump},
     {"continue", N_CONTINUE, parse_jump},
     {"print", N_OUTPUT, parse_print},
@@ -767,8 +778,14 @@ static node *statement(parser *p) {
         if (!is_word(&p->now, tags[i].word)) continue;
         if (!tags[i].parse) return refuse(p, "a tag that chat templates cannot use (there is one file alone)");
         node *n = new_node(p, tags[i].type, NULL);
+        bool soft = p->soft;
+        if (tags[i].own_frame) p->soft = false;
         advance(p);
-        return n && enter(p) ? (n = tags[i].parse(p, n), p->depth--, n) : NULL;
+        if (!n || !enter(p)) return NULL;
+        n = tags[i].parse(p, n);
+        p->depth--;
+        p->soft = soft;
+        return n;
     }
     return refuse(p, p->now.type == TOKEN_NAME ? "expected a tag that Jinja knows, and here" : "expected a tag's name");
 }
@@ -852,6 +869,10 @@ template *template_parse(str source, gguf_error *err) {
     for (size_t i = 0; i < FIRST_NAMES; i++) intern(&p, first_names[i]);
     advance(&p);
     t->body = statements(&p, NULL);
+    if (p.unknown && !m.failed) {
+        m.line = p.unknown->line;
+        throw(&m, "there is no %s named '%.*s'", p.unknown->type == N_FILTER ? "filter" : "test", STR_ARG(p.unknown->name));
+    }
     t->parse_mem = m.mem;
     if (!m.failed) return t;
     template_free(t);

@@ -275,9 +275,8 @@ static void split_at_spaces(vm *m, value out, const string *s, int64_t limit) {
         while (at < s->n && space_char(utf8_decode(s->p + at, s->p + s->n).cp)) at += utf8_decode(s->p + at, s->p + s->n).n;
         if (at == s->n || !spend(m, 0)) return;
         size_t from = at;
-        if (limit == 0) { /* the rest, without the spaces at its end */
-            value rest = strip(m, substring(m, s, from, s->n), ABSENT, STRIP_RIGHT);
-            list_add(m, out, rest);
+        if (limit == 0) { /* the rest, with the spaces at its end */
+            list_add(m, out, substring(m, s, from, s->n));
             return;
         }
         for (utf8_char c; at < s->n && !space_char((c = utf8_decode(s->p + at, s->p + s->n)).cp);) at += c.n;
@@ -293,7 +292,7 @@ static void rsplit_at_spaces(vm *m, value out, const string *s, int64_t limit) {
         if (end == 0 || !spend(m, 0)) break;
         size_t to = end;
         if (limit == 0) {
-            list_add(m, out, strip(m, substring(m, s, 0, to), ABSENT, STRIP_LEFT));
+            list_add(m, out, substring(m, s, 0, to));
             break;
         }
         for (utf8_char c; end > 0 && !space_char((c = last_char(s->p, end)).cp);) end -= c.n;
