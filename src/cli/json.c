@@ -167,3 +167,8 @@ bool json_read_string(const char *text, size_t n, buffer *out) {
     reader r = {text, text + n};
     return take_string(&r, out) && r.p == r.end && !out->failed;
 }
+
+size_t json_value_length(const char *text, size_t n) {
+    reader r = {text, text + n};
+    return skip_value(&r, 0) ? (size_t)(r.p - text) : 0;
+}

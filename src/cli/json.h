@@ -26,4 +26,7 @@ json_step json_next(json_object *o, json_member *m);
 /* Appends a string's bytes to out; false where text[0..n) is no JSON string. Lone surrogates become U+FFFD. */
 bool json_read_string(const char *text, size_t n, buffer *out);
 
+/* Bytes of the value that begins at text (blanks before it counted); 0: there is none, or it is not complete. */
+size_t json_value_length(const char *text, size_t n);
+
 #endif

@@ -113,6 +113,13 @@ static const flag flags[] = {
     {TEXT_IN,      "--chat-template", "NAME", OPT_TEXT, F(chat_template), 0, 0, "LLAMA_ARG_CHAT_TEMPLATE", "a built-in chat template instead of the model's (`--chat-template list` names them), or Jinja text"},
     {TEXT_IN,      "--chat-template-file", "FILE", OPT_TEXT, F(chat_template_file), 0, 0, "LLAMA_ARG_CHAT_TEMPLATE_FILE", "a chat template in Jinja instead of the model's"},
     {TEXT_IN,      "--chat-template-kwargs", "JSON", OPT_TEXT, F(chat_kwargs), 0, 0, "LLAMA_CHAT_TEMPLATE_KWARGS", "more variables for the chat template: {\"enable_thinking\": false}"},
+    {CMD_RUN,      "-sys, --system-prompt", "TEXT", OPT_TEXT, F(system), 0, 0, NULL, "the system message before the prompt"},
+    {CMD_RUN,      "-sysf, --system-prompt-file", "FILE", OPT_TEXT, F(system_file), 0, 0, NULL, "read the system message from FILE"},
+    {CMD_RUN,      "--tools", "FILE", OPT_TEXT, F(tools), 0, 0, NULL, "functions that the model may call: a JSON array for the template; calls come out with --json"},
+    {CMD_RUN,      "--jinja", NULL, OPT_ON, F(jinja), 0, 0, "LLAMA_ARG_JINJA", "accepted: templates are always rendered as they stand"},
+    {CMD_RUN,      "--think", "auto|on|off", OPT_CHOICE, F(think), 0, 0, NULL, "whether the model thinks before it answers: on, off or auto (as its template has it)"},
+    {CMD_RUN,      "--think-budget, --reasoning-budget", "N", OPT_INT, F(think_budget), -1, 1e9, "LLAMA_ARG_THINK_BUDGET", "end the thinking after N tokens (-1: no limit)"},
+    {CMD_RUN,      "--show-thinking", NULL, OPT_ON, F(show_thinking), 0, 0, NULL, "print the thinking on stdout, before the answer, instead of on stderr"},
     {TEXT_IN,      "--now", "TIME", OPT_TEXT, F(clock), 0, 0, NULL, "the chat template's clock, \"YYYY-MM-DD HH:MM:SS\" (default: the machine's)"},
 
     {RUN_EVAL | CMD_INSPECT, "-c, --ctx-size", "N", OPT_INT, F(ctx), 0, 1 << 30, "LLAMA_ARG_CTX_SIZE", "positions of the context (0: as the model was trained)"},
@@ -155,6 +162,7 @@ const flag *options_flags(size_t *n) {
 static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
     *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5, .rope_scaling = -1};
+    o->think_budget = -1;
     /* numbers as written, not as the floats beside them */
     o->temp = 0.8;
     o->top_p = 0.95;

@@ -25,6 +25,8 @@ typedef struct {
     int64_t n;
 } option_list;
 
+typedef enum { THINK_AUTO, THINK_ON, THINK_OFF } think_mode;
+
 /* Every flag's value; a command reads those it has. */
 typedef struct {
     /* everywhere */
@@ -80,6 +82,10 @@ typedef struct {
     const char *chat;
     /* chat templates */
     const char *chat_template, *chat_template_file, *chat_kwargs, *clock;
+    const char *system, *system_file, *tools;
+    int64_t think;        /* think_mode */
+    int64_t think_budget; /* tokens; -1: no limit */
+    bool show_thinking, jinja;
 } options;
 
 typedef struct {

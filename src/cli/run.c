@@ -4,8 +4,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/answer.h"
+#include "cli/chat_template.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/prompt.h"
 #include "cli/sampling.h"
 
 /* Everything of one run. */
@@ -22,10 +25,15 @@ typedef struct {
     size_t n_banned;
     text_stream out;
     gguf_detokenizer text_state;
-    buffer answer;     /* its bytes */
-    size_t shown;      /* of them, printed */
-    buffer answer_ids; /* int32_t each */
+    text_stream aside;   /* the thinking */
+    answer said;
+    size_t shown;        /* of its text, printed */
+    size_t thought_shown;
+    buffer answer_ids;   /* int32_t each */
     int64_t n_answer;
+    int64_t n_thought;   /* tokens of the thinking */
+    int32_t *forced;     /* the ids that end the thinking */
+    size_t n_forced, next_forced;
     const char *stop; /* why it ended: eos stop length context interrupt timeout */
     double prompt_s, gen_s;
 } run;
@@ -97,55 +105,93 @@ static bool tokenize_prompt(run *r, const buffer *text, gguf_error *err) {
     return false;
 }
 
+/* The prompt as a user's message, where there is a template: sets *chat. */
+static bool chat_prompt(run *r, const buffer *text, bool *chat, gguf_error *err) {
+    if (r->o->raw) return true;
+    rendered_prompt p = {0};
+    if (!render_prompt(r->o, r->model, text, &p, err)) return false;
+    *chat = p.ids != NULL;
+    if (!*chat) return true;
+    r->ids = p.ids;
+    r->n_ids = p.n_ids;
+    r->said.marks = p.marks;
+    r->said.thinking = p.thinking;
+    r->forced = p.close_ids;
+    r->n_forced = p.n_close_ids;
+    return true;
+}
+
 /* ---- printing -------------------------------------------------------------------------------- */
 
-/* The bytes of an id, appended to the answer. */
+static bool is_control(const run *r, int32_t id) {
+    gguf_token_type type = gguf_vocab_type(r->vocab, id);
+    return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN;
+}
+
+/* The bytes of an id, or the name of a control token, added to what was said. */
 static void add_text(run *r, int32_t id) {
-    char piece[256];
+    char piece[256], *large = NULL;
     gguf_detokenizer before = r->text_state;
     size_t n = gguf_vocab_detokenize(r->vocab, &r->text_state, id, piece, sizeof piece);
-    if (n <= sizeof piece) {
-        buffer_add(&r->answer, piece, n);
-        return;
+    if (n > sizeof piece) {
+        large = malloc(n);
+        if (!large) {
+            r->said.text.failed = true;
+            return;
+        }
+        gguf_vocab_detokenize(r->vocab, &before, id, large, n);
     }
-    char *large = malloc(n);
-    if (!large) {
-        r->answer.failed = true;
-        return;
-    }
-    gguf_vocab_detokenize(r->vocab, &before, id, large, n);
-    buffer_add(&r->answer, large, n);
+    answer_add(&r->said, large ? large : piece, n, is_control(r, id), r->o->special);
     free(large);
+}
+
+/* Shows what of the thinking is new: on stderr, or with --show-thinking before the answer. */
+static void show_thinking(run *r) {
+    buffer *t = &r->said.thought;
+    bool quiet = r->o->json || r->o->jsonl, dim = r->aside.clean && r->aside.out == stderr && !getenv("NO_COLOR");
+    if (quiet || t->n == r->thought_shown) return;
+    if (dim) fputs("\033[2m", r->aside.out);
+    text_write(&r->aside, t->data + r->thought_shown, t->n - r->thought_shown);
+    if (dim) fputs("\033[0m", r->aside.out);
+    r->thought_shown = t->n;
+}
+
+/* The answer begins on a line of its own. */
+static void end_thinking(run *r) {
+    if (r->thought_shown == 0 || r->aside.out == NULL) return;
+    text_write(&r->aside, "\n", 1);
+    text_end(&r->aside);
+    r->aside.out = NULL;
 }
 
 /* Where a stop text begins in the answer from `from` on, or the end. */
 static size_t find_stop(const run *r, size_t from) {
-    size_t best = r->answer.n;
+    size_t best = r->said.text.n;
     for (int64_t i = 0; i < r->o->stops.n; i++) {
         const char *stop = r->o->stops.items[i], *at;
         size_t n = strlen(stop);
-        if (n == 0 || r->answer.n - from < n) continue;
-        at = memmem(r->answer.data + from, r->answer.n - from, stop, n);
-        if (at && (size_t)(at - r->answer.data) < best) best = (size_t)(at - r->answer.data);
+        if (n == 0 || r->said.text.n - from < n) continue;
+        at = memmem(r->said.text.data + from, r->said.text.n - from, stop, n);
+        if (at && (size_t)(at - r->said.text.data) < best) best = (size_t)(at - r->said.text.data);
     }
     return best;
 }
 
 /* How many of the answer's last bytes could be the beginning of a stop text: they are held back. */
 static size_t undecided(const run *r) {
-    size_t most = 0, fresh = r->answer.n - r->shown;
+    size_t most = 0, fresh = r->said.text.n - r->shown;
     for (int64_t i = 0; i < r->o->stops.n; i++) {
         const char *stop = r->o->stops.items[i];
         size_t n = strlen(stop);
         for (size_t k = n ? n - 1 : 0; k > most; k--) {
-            if (k <= fresh && memcmp(r->answer.data + r->answer.n - k, stop, k) == 0) most = k;
+            if (k <= fresh && memcmp(r->said.text.data + r->said.text.n - k, stop, k) == 0) most = k;
         }
     }
     return most;
 }
 
 static void json_text(const run *r, size_t from, size_t to) {
-    json_string(stdout, r->answer.data ? r->answer.data + from : "", to - from);
+    json_string(stdout, r->said.text.data ? r->said.text.data + from : "", to - from);
 }
 
 static void json_piece(const run *r, int32_t id) {
@@ -162,6 +208,10 @@ static void print_jsonl(const run *r, int32_t id, size_t to) {
     float logprob = gguf_logits_logprobs(gguf_session_logits(r->session), gguf_vocab_size(r->vocab), id, top, n);
     printf("{\"id\":%d,\"text\":", id);
     json_text(r, r->shown, to);
+    if (r->said.thought.n > r->thought_shown) {
+        printf(",\"thinking\":");
+        json_string(stdout, r->said.thought.data + r->thought_shown, r->said.thought.n - r->thought_shown);
+    }
     printf(",\"logprob\":");
     json_number(stdout, (double)logprob, 7);
     for (size_t i = 0; i < n && top[i].id != GGUF_NO_TOKEN; i++) {
@@ -178,28 +228,43 @@ static void print_jsonl(const run *r, int32_t id, size_t to) {
 
 /* What was held back, as a stop text's beginning or a character's, when nothing follows: a line without a token. */
 static void print_jsonl_rest(run *r) {
-    if (r->shown == r->answer.n) return;
+    if (r->shown == r->said.text.n) return;
     printf("{\"id\":null,\"text\":");
-    json_text(r, r->shown, r->answer.n);
+    json_text(r, r->shown, r->said.text.n);
     printf("}\n");
-    r->shown = r->answer.n;
+    r->shown = r->said.text.n;
 }
 
 /* Shows the answer up to `to`; id is the token that brought it there. */
 static void show(run *r, int32_t id, size_t to) {
     if (r->o->jsonl) {
-        size_t whole = to < r->answer.n ? to : r->shown + utf8_whole(r->answer.data + r->shown, to - r->shown);
+        size_t whole = to < r->said.text.n ? to : r->shown + utf8_whole(r->said.text.data + r->shown, to - r->shown);
         print_jsonl(r, id, whole);
         r->shown = whole;
+        r->thought_shown = r->said.thought.n;
         return;
     }
-    if (!r->o->json && to > r->shown) text_write(&r->out, r->answer.data + r->shown, to - r->shown);
+    show_thinking(r);
+    if (to > r->shown) end_thinking(r);
+    if (!r->o->json && to > r->shown) text_write(&r->out, r->said.text.data + r->shown, to - r->shown);
     r->shown = to;
 }
 
-static void print_json(const run *r) {
+static void print_json(run *r) {
+    char *calls = NULL;
+    size_t n_calls = 0;
+    FILE *out = open_memstream(&calls, &n_calls);
+    r->said.text.n = r->shown; /* without what a stop text cut off */
+    bool called = out && print_tool_calls(&r->said, r->o->tools != NULL, out);
+    if (out) fclose(out);
     printf("{\"text\":");
-    json_text(r, 0, r->shown);
+    json_text(r, 0, r->said.text.n);
+    if (r->said.thought.n) {
+        printf(",\"thinking\":");
+        json_string(stdout, r->said.thought.data, r->said.thought.n);
+    }
+    if (called) printf(",\"tool_calls\":%s", calls);
+    free(calls);
     printf(",\"ids\":[");
     for (int64_t i = 0; i < r->n_answer; i++)
         printf(i ? ",%d" : "%d", ((const int32_t *)(const void *)r->answer_ids.data)[i]);
@@ -237,6 +302,14 @@ static void print_profile(const run *r) {
 
 static const char *stop_name(void) { return interrupt_reason() == STOP_TIMEOUT ? "timeout" : "interrupt"; }
 
+/* The id to go on with: the sampler's, or where the thinking has had its --think-budget, what ends it. */
+static int32_t next_token(run *r) {
+    if (r->said.thinking && r->forced && r->next_forced == 0 && r->n_thought >= r->o->think_budget)
+        return r->forced[r->next_forced++];
+    if (r->next_forced > 0 && r->next_forced < r->n_forced) return r->forced[r->next_forced++];
+    return gguf_sampler_sample(r->sampler, gguf_session_logits(r->session), r->banned, r->n_banned);
+}
+
 /* Adds a token to the answer and shows what is certain; false where a stop text ended it. */
 static bool take_token(run *r, int32_t id) {
     size_t longest = 0;
@@ -244,18 +317,19 @@ static bool take_token(run *r, int32_t id) {
         size_t n = strlen(r->o->stops.items[i]);
         longest = n > longest ? n : longest;
     }
-    size_t before = r->answer.n, from = before > longest ? before - longest : 0;
+    size_t before = r->said.text.n, from = before > longest ? before - longest : 0;
     add_text(r, id);
+    r->n_thought += r->said.thinking;
     buffer_add(&r->answer_ids, &id, sizeof id);
     r->n_answer++;
     gguf_sampler_accept(r->sampler, id);
     size_t end = find_stop(r, from < r->shown ? r->shown : from);
-    if (end < r->answer.n) {
+    if (end < r->said.text.n) {
         show(r, id, end);
         r->stop = "stop";
         return false;
     }
-    show(r, id, r->answer.n - undecided(r));
+    show(r, id, r->said.text.n - undecided(r));
     return true;
 }
 
@@ -273,7 +347,7 @@ static bool generate(run *r, gguf_error *err) {
             r->stop = stop_name();
             break;
         }
-        int32_t id = gguf_sampler_sample(r->sampler, gguf_session_logits(r->session), r->banned, r->n_banned);
+        int32_t id = next_token(r);
         if (id == GGUF_NO_TOKEN || gguf_vocab_is_end(r->vocab, id)) {
             r->stop = "eos";
             break;
@@ -290,10 +364,11 @@ static bool generate(run *r, gguf_error *err) {
     }
     r->gen_s = now() - begin;
     if (strcmp(r->stop, "stop") == 0) return ok;
+    answer_end(&r->said, r->o->special);
     if (r->o->jsonl) {
         print_jsonl_rest(r);
     } else {
-        show(r, GGUF_NO_TOKEN, r->answer.n);
+        show(r, GGUF_NO_TOKEN, r->said.text.n);
     }
     return ok;
 }
@@ -310,12 +385,14 @@ static bool read_prompt(run *r, gguf_error *err) {
     return ok;
 }
 
-static bool answer(run *r, const buffer *text, gguf_error *err) {
-    if (!tokenize_prompt(r, text, err) || !ban_ends(r, err)) return false;
+static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
+    bool chat = false;
+    if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !ban_ends(r, err)) return false;
     interrupt_polled();
-    r->text_state = (gguf_detokenizer){.inside = true, .special = r->o->special};
+    r->text_state = (gguf_detokenizer){.inside = true, .special = true};
     if (r->o->echo && !r->o->json && !r->o->jsonl) text_write(&r->out, text->data, text->n);
     bool ok = read_prompt(r, err) && (r->stop || generate(r, err));
+    end_thinking(r);
     text_end(&r->out);
     if (!ok) return false;
     if (r->o->json) {
@@ -323,7 +400,7 @@ static bool answer(run *r, const buffer *text, gguf_error *err) {
     } else if (!r->o->jsonl && r->out.clean) {
         putchar('\n'); /* on a terminal the shell's prompt comes next */
     }
-    if (r->answer.failed || r->answer_ids.failed) {
+    if (answer_failed(&r->said) || r->answer_ids.failed) {
         err->code = GGUF_ERR_MEMORY;
         snprintf(err->message, sizeof err->message, "not enough memory for the answer");
         return false;
@@ -351,24 +428,22 @@ static void close_all(run *r) {
     gguf_sampler_close(r->sampler);
     gguf_session_close(r->session);
     gguf_model_close(r->model);
-    buffer_free(&r->answer);
+    answer_free(&r->said);
+    free(r->forced);
     buffer_free(&r->answer_ids);
     free(r->ids);
     free(r->banned);
 }
 
 int run_main(const options *o) {
-    run r = {.o = o, .out = text_stream_to(stdout)};
+    if (wants_template_list(o)) return list_chat_templates(), finish_stdout(0);
+    run r = {.o = o, .out = text_stream_to(stdout), .aside = text_stream_to(o->show_thinking ? stdout : stderr)};
     gguf_error err = {0};
     buffer text = {0};
     interrupt_install("run", o->timeout);
     bool ok = read_text(o, &text, &err) && open_all(&r, &err);
     if (ok && o->verbose) say_what_is_used(&r);
-    if (ok && !o->raw && gguf_model_get_info(r.model).chat_template) {
-        print_warning("run", "the model has a chat template, but templates are not supported yet: the prompt is "
-                             "completed as raw text (--raw: no warning)");
-    }
-    ok = ok && answer(&r, &text, &err);
+    ok = ok && answer_prompt(&r, &text, &err);
     int code = ok ? 0 : report("run", &err);
     if (ok && r.stop && strcmp(r.stop, "timeout") == 0) {
         fprintf(stderr, "gguf-run: --timeout ran out\n");
