@@ -9,7 +9,8 @@
 
 /* One row a way to mark thoughts; the first that a template knows counts. */
 static const thinking_marks marks_table[] = {
-    {"<|channel|>analysis<|message|>", "<|end|>", "<|channel|>analysis", "<|start|>assistant<|channel|>final<|message|>"},
+    {"<|channel|>analysis<|message|>", "<|end|>", "<|channel|>analysis",
+     "<|start|>assistant<|channel|>final<|message|>"},
     {"<|START_THINKING|>", "<|END_THINKING|>", NULL, NULL},
     {"[THINK]", "[/THINK]", NULL, NULL},
     {"<seed:think>", "</seed:think>", NULL, NULL},
@@ -234,7 +235,8 @@ static const char *xml_call(call_list *calls, span s) {
     if (!out) return s.end;
     fputc('{', out);
     span rest = {name_end + 1, s.end};
-    for (const char *key, *key_end, *end; (key = find_text(rest, "<parameter=")); rest.p = end + strlen("</parameter>")) {
+    for (const char *key, *key_end, *end; (key = find_text(rest, "<parameter="));
+         rest.p = end + strlen("</parameter>")) {
         key += strlen("<parameter=");
         key_end = memchr(key, '>', (size_t)(s.end - key));
         end = key_end ? find_text((span){key_end, s.end}, "</parameter>") : NULL;
@@ -312,7 +314,8 @@ bool print_tool_calls(answer *a, bool bare, FILE *out) {
         if (calls.n) break;
     }
     span text = skip_blanks((span){a->full.data, a->full.data + a->full.n});
-    if (bare && calls.n == 0 && text.p < text.end && *text.p == '{' && object_calls(&calls, text) && calls.n) a->text.n = 0;
+    if (bare && calls.n == 0 && text.p < text.end && *text.p == '{' && object_calls(&calls, text) && calls.n)
+        a->text.n = 0;
     if (calls.n) fputs("]", out);
     return calls.n > 0;
 }

@@ -19,7 +19,8 @@ gguf_chat_template *open_chat_template(const options *o, const gguf_model *model
         return t;
     }
     const char *given = o->chat_template;
-    if (given && (strstr(given, "{%") || strstr(given, "{{"))) return gguf_chat_template_open(given, strlen(given), err);
+    if (given && (strstr(given, "{%") || strstr(given, "{{")))
+        return gguf_chat_template_open(given, strlen(given), err);
     if (given) return gguf_chat_template_builtin(given, err);
     const char *own = model ? gguf_model_get_info(model).chat_template : NULL;
     return own ? gguf_chat_template_open(own, strlen(own), err) : NULL;

@@ -5,7 +5,8 @@
 #include "cli/options.h"
 #include "cli/output.h"
 
-/* The template that the options name, or the model's (which may be NULL). NULL with err->code GGUF_OK: there is none. */
+/* The template that the options name, or the model's (which may be NULL). NULL with err->code GGUF_OK: there is none.
+ */
 gguf_chat_template *open_chat_template(const options *o, const gguf_model *model, gguf_error *err);
 /* Prints the names of the built-in templates. */
 void list_chat_templates(void);

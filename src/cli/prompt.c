@@ -93,7 +93,8 @@ static bool find_close(const options *o, const gguf_vocab *v, rendered_prompt *o
     return n >= 0;
 }
 
-bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out, gguf_error *err) {
+bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
+                   gguf_error *err) {
     const gguf_vocab *v = gguf_model_vocab(model);
     gguf_chat_template *t = open_chat_template(o, model, err);
     if (!t) return err->code == GGUF_OK;

@@ -15,6 +15,7 @@ typedef struct {
 } rendered_prompt;
 
 /* Renders the system prompt and `text` as a user's message, with the options' template, tools and arguments. */
-bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out, gguf_error *err);
+bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
+                   gguf_error *err);
 
 #endif

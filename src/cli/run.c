@@ -25,14 +25,14 @@ typedef struct {
     size_t n_banned;
     text_stream out;
     gguf_detokenizer text_state;
-    text_stream aside;   /* the thinking */
+    text_stream aside; /* the thinking */
     answer said;
-    size_t shown;        /* of its text, printed */
+    size_t shown; /* of its text, printed */
     size_t thought_shown;
-    buffer answer_ids;   /* int32_t each */
+    buffer answer_ids; /* int32_t each */
     int64_t n_answer;
-    int64_t n_thought;   /* tokens of the thinking */
-    int32_t *forced;     /* the ids that end the thinking */
+    int64_t n_thought; /* tokens of the thinking */
+    int32_t *forced;   /* the ids that end the thinking */
     size_t n_forced, next_forced;
     const char *stop; /* why it ended: eos stop length context interrupt timeout */
     double prompt_s, gen_s;
@@ -387,7 +387,8 @@ static bool read_prompt(run *r, gguf_error *err) {
 
 static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
     bool chat = false;
-    if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !ban_ends(r, err)) return false;
+    if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !ban_ends(r, err))
+        return false;
     interrupt_polled();
     r->text_state = (gguf_detokenizer){.inside = true, .special = true};
     if (r->o->echo && !r->o->json && !r->o->jsonl) text_write(&r->out, text->data, text->n);

@@ -182,7 +182,8 @@ static bool tokenize_chat(const options *o, const gguf_model *m, gguf_error *err
     buffer json = {0};
     gguf_chat_text text = {0};
     if (!t && err->code == GGUF_OK)
-        set_error(err, GGUF_ERR_USAGE, "the model has no chat template: name one with --chat-template or --chat-template-file");
+        set_error(err, GGUF_ERR_USAGE,
+                  "the model has no chat template: name one with --chat-template or --chat-template-file");
     bool ok = t && read_file(o->chat, &json, err);
     buffer_add(&json, "", 1);
     if (ok && json.failed) ok = set_error(err, GGUF_ERR_MEMORY, "not enough memory for the conversation");

@@ -40,8 +40,8 @@ bool gguf_chat_template_contains(const gguf_chat_template *t, const char *text) 
 static bool read_clock(const char *text, int64_t *out, gguf_error *err) {
     struct tm t = {0};
     int end = 0;
-    int n = sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec,
-                   &end);
+    int n = sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min,
+                   &t.tm_sec, &end);
     t.tm_year -= 1900;
     t.tm_mon--;
     struct tm same = t;

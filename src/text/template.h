@@ -1,6 +1,7 @@
 /*
  * Jinja as chat templates use it: the dialect and the whitespace rules of transformers' apply_chat_template, which is
- * jinja2's immutable sandbox with trim_blocks, lstrip_blocks, `break` and `continue`, and a `tojson` that is json.dumps.
+ * jinja2's immutable sandbox with trim_blocks, lstrip_blocks, `break` and `continue`, and a `tojson` that is
+ * json.dumps.
  *
  *   text ──template_parse──> template (immutable) ──template_render──> text, and whose each byte is
  *

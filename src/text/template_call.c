@@ -101,8 +101,8 @@ TEST(is_mapping, v.type == T_DICT)
 TEST(is_sequence, is_string(v) || v.type == T_LIST || v.type == T_TUPLE || v.type == T_DICT || v.type == T_RANGE ||
                       v.type == T_UNDEFINED)
 TEST(is_iterable, count_items(v) != SIZE_MAX || v.type == T_LOOP)
-TEST(is_callable, v.type == T_MACRO || v.type == T_FUNCTION || v.type == T_METHOD || v.type == T_UNDEFINED ||
-                      v.type == T_LOOP)
+TEST(is_callable,
+     v.type == T_MACRO || v.type == T_FUNCTION || v.type == T_METHOD || v.type == T_UNDEFINED || v.type == T_LOOP)
 TEST(is_escaped, is_string(v) && v.u.s->markup)
 TEST(is_lower, has_case(m, v, UNI_Ll, UNI_Lu))
 TEST(is_upper, has_case(m, v, UNI_Lu, UNI_Ll))
@@ -119,8 +119,8 @@ TEST(is_odd, whole_operand(m, v) && equal(m, binary(m, OP_MOD, v, int_value(2)),
 TEST(is_even, whole_operand(m, v) && equal(m, binary(m, OP_MOD, v, int_value(2)), int_value(0)))
 TEST(is_divisible,
      whole_operand(m, v) && whole_operand(m, a->v[0]) && equal(m, binary(m, OP_MOD, v, a->v[0]), int_value(0)))
-TEST(is_same, v.type == a->v[0].type && (is_list(v) || v.type == T_DICT ? v.u.list == a->v[0].u.list
-                                                                         : equal(m, v, a->v[0])))
+TEST(is_same,
+     v.type == a->v[0].type && (is_list(v) || v.type == T_DICT ? v.u.list == a->v[0].u.list : equal(m, v, a->v[0])))
 
 static const builtin tests[] = {
     {"defined", "", is_defined},
@@ -174,14 +174,16 @@ static value make_range(vm *m, value self, call_args *a) {
     int64_t part[3] = {0, 0, 1};
     for (size_t i = 0; i < a->n_all; i++) {
         if (!is_whole(a->all[i]))
-            return a->all[i].type == T_UNDEFINED ? throw_undefined(m, a->all[i]) : throw(m, "range takes whole numbers");
+            return a->all[i].type == T_UNDEFINED ? throw_undefined(m, a->all[i])
+                                                 : throw(m, "range takes whole numbers");
         if (i < 3) part[i] = whole(a->all[i]);
     }
     if (a->n_all < 1 || a->n_all > 3 || a->named) return throw(m, "range takes one to three numbers");
     if (a->n_all == 1) part[1] = part[0], part[0] = 0;
     if (part[2] == 0) return throw(m, "range: the step is 0");
     __extension__ typedef __int128 wide;
-    wide span = part[2] > 0 ? (wide)part[1] - part[0] : (wide)part[0] - part[1], by = part[2] > 0 ? part[2] : -(wide)part[2];
+    wide span = part[2] > 0 ? (wide)part[1] - part[0] : (wide)part[0] - part[1],
+         by = part[2] > 0 ? part[2] : -(wide)part[2];
     wide n = span <= 0 ? 0 : (span + by - 1) / by;
     if (n > MAX_RANGE) return throw(m, "range: more than %d numbers", MAX_RANGE);
     range *r = vm_alloc(m, 1, sizeof *r);

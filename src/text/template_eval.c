@@ -134,7 +134,8 @@ static void bind(vm *m, const node *mac, const value *args, size_t n, dict *name
     value extra = new_list(m, T_TUPLE, 0), others = new_dict(m), caller = ABSENT;
     for (const node *p = mac->params; p && !m->failed; p = p->next, n_params++) {
         const value *by_name = named ? dict_find_str(m, named, p->name) : NULL;
-        if (n_params < n && by_name) throw(m, "macro '%.*s': '%.*s' is given twice", STR_ARG(mac->name), STR_ARG(p->name));
+        if (n_params < n && by_name)
+            throw(m, "macro '%.*s': '%.*s' is given twice", STR_ARG(mac->name), STR_ARG(p->name));
         value v = n_params < n ? args[n_params] : by_name ? *by_name : ABSENT;
         if (!given(v)) v = p->first ? eval(m, p->first) : undefined_name(m, p->name, T_ABSENT);
         set_variable(m, m->scope, p->name, v);
@@ -154,7 +155,8 @@ static void bind(vm *m, const node *mac, const value *args, size_t n, dict *name
     if (n > n_params && !(mac->reads & READS_VARARGS))
         throw(m, "macro '%.*s' takes %zu arguments, not %zu", STR_ARG(mac->name), n_params, n);
     if (others.u.dict->n > 0 && !(mac->reads & READS_KWARGS))
-        throw(m, "macro '%.*s' takes no argument named '%.*s'", STR_ARG(mac->name), STR_ARG(view(others.u.dict->entries[0].key)));
+        throw(m, "macro '%.*s' takes no argument named '%.*s'", STR_ARG(mac->name),
+              STR_ARG(view(others.u.dict->entries[0].key)));
     if (!given(caller)) caller = undefined_name(m, STR("caller"), T_ABSENT);
     if (mac->reads & READS_CALLER) set_variable(m, m->scope, special_name(m, NAME_CALLER), caller);
     if (mac->reads & READS_VARARGS) set_variable(m, m->scope, special_name(m, NAME_VARARGS), extra);
@@ -215,7 +217,8 @@ static value eval_dict(vm *m, const node *n) {
 
 static value eval_math(vm *m, const node *n) {
     value v = eval(m, n->first);
-    for (const node *o = n->first->next; o && !m->failed; o = o->next) v = binary(m, (binary_op)o->op, v, eval(m, o->first));
+    for (const node *o = n->first->next; o && !m->failed; o = o->next)
+        v = binary(m, (binary_op)o->op, v, eval(m, o->first));
     return v;
 }
 
@@ -275,7 +278,9 @@ static value eval_link(vm *m, value v, const node *link) {
         v = call_value(m, v, args, n, a.named);
     } else {
         const builtin *row = link->type == N_FILTER ? find_filter(link->name) : find_test(link->name);
-        if (!row) return throw(m, "there is no %s named '%.*s'", link->type == N_FILTER ? "filter" : "test", STR_ARG(link->name));
+        if (!row)
+            return throw(m, "there is no %s named '%.*s'", link->type == N_FILTER ? "filter" : "test",
+                         STR_ARG(link->name));
         v = spend(m, 0) ? call_builtin(m, row, v, args, n, a.named) : UNDEFINED;
         if (link->type == N_TEST) v = bool_value(truth(v) != link->op);
     }
@@ -292,7 +297,8 @@ static value eval_chain(vm *m, const node *n) {
 static value eval_condition(vm *m, const node *n) {
     const node *yes = n->first->next, *no = yes->next;
     if (truth(eval(m, n->first))) return eval(m, yes);
-    return no ? eval(m, no) : undefined_name(m, STR("an inline if without an else was false, and its value is used"), T_UNDEFINED);
+    return no ? eval(m, no)
+              : undefined_name(m, STR("an inline if without an else was false, and its value is used"), T_UNDEFINED);
 }
 
 static value eval_kind(vm *m, const node *n) {
@@ -557,8 +563,8 @@ static void run(vm *m, const node *n) {
 
 /* Roles that conversations have: a template may build a control token from one ('<|' + role + '|>'), so these words
  * count as its own. */
-static const char *const roles[] = {"system", "user", "assistant", "tool", "developer", "function", "ipython",
-                                    "environment", "model", "tool_response", "observation", "documents"};
+static const char *const roles[] = {"system",  "user",        "assistant", "tool",          "developer",   "function",
+                                    "ipython", "environment", "model",     "tool_response", "observation", "documents"};
 
 static void own_roles(vm *m, value messages) {
     size_t n = messages.type == T_LIST ? messages.u.list->n : 0;

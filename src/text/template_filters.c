@@ -33,9 +33,7 @@ static value empty_undefined(vm *m, str message) {
 static value f_upper(vm *m, value v, call_args *a) { return (void)a, change_case(m, soft(m, v), CASE_UPPER); }
 static value f_lower(vm *m, value v, call_args *a) { return (void)a, change_case(m, soft(m, v), CASE_LOWER); }
 static value f_capitalize(vm *m, value v, call_args *a) { return (void)a, change_case(m, soft(m, v), CASE_CAPITAL); }
-static value f_trim(vm *m, value v, call_args *a) {
-    return strip(m, soft(m, v), a->v[0], STRIP_LEFT | STRIP_RIGHT);
-}
+static value f_trim(vm *m, value v, call_args *a) { return strip(m, soft(m, v), a->v[0], STRIP_LEFT | STRIP_RIGHT); }
 static value f_string(vm *m, value v, call_args *a) { return (void)a, soft(m, v); }
 static value f_escape(vm *m, value v, call_args *a) { return (void)a, escape_html(m, v); }
 static value f_forceescape(vm *m, value v, call_args *a) { return (void)a, escape_html(m, plain(m, v)); }
@@ -256,9 +254,12 @@ static double round_decimal(double f, int64_t digits) {
 static value f_round(vm *m, value v, call_args *a) {
     int64_t digits = need_whole(m, a->v[0], 0, "round");
     str method = is_string(a->v[1]) ? view(a->v[1]) : STR("common");
-    if (!is_number(v)) return v.type == T_UNDEFINED ? throw_undefined(m, v) : throw(m, "round takes a number, not a %s", type_name(v));
-    if (str_is(method, "common")) return is_whole(v) && digits >= 0 ? int_value(whole(v)) : is_whole(v)
-            ? int_value((int64_t)round_decimal((double)whole(v), digits)) : float_value(round_decimal(v.u.f, digits));
+    if (!is_number(v))
+        return v.type == T_UNDEFINED ? throw_undefined(m, v) : throw(m, "round takes a number, not a %s", type_name(v));
+    if (str_is(method, "common"))
+        return is_whole(v) && digits >= 0 ? int_value(whole(v))
+               : is_whole(v)              ? int_value((int64_t)round_decimal((double)whole(v), digits))
+                                          : float_value(round_decimal(v.u.f, digits));
     double scale = pow(10, (double)digits), f = real(v) * scale;
     if (str_is(method, "ceil")) return float_value(ceil(f) / scale);
     if (str_is(method, "floor")) return float_value(floor(f) / scale);
@@ -319,8 +320,7 @@ static value f_join(vm *m, value v, call_args *a) {
 static value f_items(vm *m, value v, call_args *a) {
     (void)a;
     if (v.type == T_UNDEFINED) return new_list(m, T_ITERATOR, 0);
-    return v.type == T_DICT ? dict_view(m, v.u.dict, T_ITEMS)
-                            : throw(m, "items takes a dict, not a %s", type_name(v));
+    return v.type == T_DICT ? dict_view(m, v.u.dict, T_ITEMS) : throw(m, "items takes a dict, not a %s", type_name(v));
 }
 
 static value f_attr(vm *m, value v, call_args *a) {
@@ -328,7 +328,8 @@ static value f_attr(vm *m, value v, call_args *a) {
     if (m->failed || v.type == T_UNDEFINED) return v.type == T_UNDEFINED ? throw_undefined(m, v) : UNDEFINED;
     if (v.type == T_DICT) { /* attributes alone, no items */
         bool unsafe;
-        if (!find_method(v, view(name), &unsafe) && !unsafe) return empty_undefined(m, STR("a dict has no such attribute"));
+        if (!find_method(v, view(name), &unsafe) && !unsafe)
+            return empty_undefined(m, STR("a dict has no such attribute"));
         return get_attribute(m, v, view(name));
     }
     return get_attribute(m, v, view(name));
@@ -351,7 +352,8 @@ static value f_batch(vm *m, value v, call_args *a) {
         if (!given(row) || (int64_t)row.u.list->n == n) list_add(m, out, row = new_list(m, T_LIST, 0));
         list_add(m, row, items.u.list->items[i]);
     }
-    while (!m->failed && given(row) && is_set(a->v[1]) && (int64_t)row.u.list->n < n && spend(m, 0)) list_add(m, row, a->v[1]);
+    while (!m->failed && given(row) && is_set(a->v[1]) && (int64_t)row.u.list->n < n && spend(m, 0))
+        list_add(m, row, a->v[1]);
     return out;
 }
 
@@ -379,7 +381,8 @@ static value fold_case(vm *m, value v, value case_sensitive) {
 /* What items are sorted by: themselves, or attributes "a,b" as a list. */
 static value sort_key(vm *m, value item, value attribute, value case_sensitive) {
     if (!is_set(attribute)) return fold_case(m, item, case_sensitive);
-    value paths = is_string(attribute) ? split_string(m, attribute, own_string(m, STR(",")), -1, false) : new_list(m, T_LIST, 1);
+    value paths =
+        is_string(attribute) ? split_string(m, attribute, own_string(m, STR(",")), -1, false) : new_list(m, T_LIST, 1);
     if (!is_string(attribute)) list_add(m, paths, attribute);
     value key = new_list(m, T_LIST, 1);
     for (size_t i = 0; !m->failed && i < paths.u.list->n; i++)
@@ -397,8 +400,9 @@ static size_t *sort_places(vm *m, const value *keys, size_t n, bool down) {
             size_t i = at, mid = at + width < n ? at + width : n, j = mid, end = mid + width < n ? mid + width : n;
             for (size_t k = at; k < end; k++) {
                 bool right = i == mid;
-                if (!right && j < end) right = down ? compare(m, keys[from[i]], keys[from[j]]) == -1
-                                                    : compare(m, keys[from[j]], keys[from[i]]) == -1;
+                if (!right && j < end)
+                    right = down ? compare(m, keys[from[i]], keys[from[j]]) == -1
+                                 : compare(m, keys[from[j]], keys[from[i]]) == -1;
                 to[k] = right ? from[j++] : from[i++];
                 spend(m, 256);
             }
@@ -430,10 +434,13 @@ static value f_sort(vm *m, value v, call_args *a) {
 }
 
 static value f_dictsort(vm *m, value v, call_args *a) {
-    if (v.type != T_DICT) return v.type == T_UNDEFINED ? throw_undefined(m, v) : throw(m, "dictsort takes a dict, not a %s", type_name(v));
+    if (v.type != T_DICT)
+        return v.type == T_UNDEFINED ? throw_undefined(m, v)
+                                     : throw(m, "dictsort takes a dict, not a %s", type_name(v));
     value items = dict_view(m, v.u.dict, T_ITEMS), keys = new_list(m, T_LIST, 0);
     bool by_value = is_string(a->v[1]) && str_is(view(a->v[1]), "value");
-    if (is_string(a->v[1]) && !by_value && !str_is(view(a->v[1]), "key")) return throw(m, "dictsort sorts by key or by value");
+    if (is_string(a->v[1]) && !by_value && !str_is(view(a->v[1]), "key"))
+        return throw(m, "dictsort sorts by key or by value");
     for (size_t i = 0; !m->failed && i < items.u.list->n; i++)
         list_add(m, keys, fold_case(m, items.u.list->items[i].u.list->items[by_value], a->v[0]));
     return m->failed ? UNDEFINED : sorted(m, items, keys, truth(a->v[2]));
@@ -506,7 +513,8 @@ static value f_map(vm *m, value v, call_args *a) {
     }
     for (size_t i = 0; !m->failed && i < items.u.list->n && spend(m, 0); i++) {
         value item = items.u.list->items[i];
-        item = filter ? call_builtin(m, filter, item, a->all + 1, a->n_all - 1, a->named) : get_path(m, item, *attribute);
+        item =
+            filter ? call_builtin(m, filter, item, a->all + 1, a->n_all - 1, a->named) : get_path(m, item, *attribute);
         if (!filter && item.type == T_UNDEFINED && other) item = *other;
         list_add(m, out, item);
     }
@@ -526,7 +534,8 @@ static value choose(vm *m, value v, call_args *a, bool by_attribute, bool keep) 
     }
     for (size_t i = 0; !m->failed && i < items.u.list->n && spend(m, 0); i++) {
         value item = items.u.list->items[i], tested = by_attribute ? get_path(m, item, a->all[0]) : item;
-        bool passes = truth(test ? call_builtin(m, test, tested, a->all + off + 1, a->n_all - off - 1, a->named) : tested);
+        bool passes =
+            truth(test ? call_builtin(m, test, tested, a->all + off + 1, a->n_all - off - 1, a->named) : tested);
         if (passes == keep) list_add(m, out, item);
     }
     return out;

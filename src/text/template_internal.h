@@ -162,11 +162,11 @@ struct vm {
     const template_input *input;
     scope *scope;
     text *out; /* where statements write */
-    int jump;         /* 0; or that a `break` or `continue` looks for its loop */
+    int jump;  /* 0; or that a `break` or `continue` looks for its loop */
 };
 
 /* Fails with "chat template, line N: ..." and returns UNDEFINED. */
-value throw(vm *m, const char *fmt, ...) PRINTF_LIKE(2, 3);
+value throw(vm * m, const char *fmt, ...) PRINTF_LIKE(2, 3);
 value throw_undefined(vm *m, value v); /* with what v's hint says */
 void *vm_alloc(vm *m, size_t n, size_t size);
 bool spend(vm *m, size_t bytes); /* counts a step, and one more for each KiB; false where there have been too many */
@@ -367,7 +367,7 @@ typedef struct {
 struct template {
     heap mem;       /* of the tree */
     heap parse_mem; /* of its strings and the source */
-    str source; /* line ends are \n */
+    str source;     /* line ends are \n */
     node *body;
     name_list names;
 };
@@ -402,7 +402,7 @@ typedef struct {
     size_t at, counted; /* lines are counted up to `counted` */
     uint32_t line;
     bool line_starting;
-    int inside; /* 0: text; else the token that began the tag */
+    int inside;                        /* 0: text; else the token that began the tag */
     char brackets[TEMPLATE_MAX_DEPTH]; /* those that are open */
     size_t n_brackets;
     int tag; /* 0, or the second character of the tag that begins at `at` */

@@ -135,9 +135,7 @@ static value read_value(reader *r);
 static value read_items(reader *r) {
     value out = new_list(r->m, T_LIST, 0);
     if (accept(r, ']')) return out;
-    do {
-        list_add(r->m, out, read_value(r));
-    } while (!r->m->failed && accept(r, ','));
+    do { list_add(r->m, out, read_value(r)); } while (!r->m->failed && accept(r, ','));
     return r->m->failed || accept(r, ']') ? out : refuse(r, "a list goes on with , or ends with ]");
 }
 
@@ -198,8 +196,10 @@ static void write_string(writer *w, const string *s) {
     text_add(t, "\"", 1, true);
     size_t from = 0;
     for (size_t at = 0; at < s->n && !t->m->failed;) {
-        utf8_char c = (uint8_t)s->p[at] < 0x80 ? (utf8_char){(uint8_t)s->p[at], 1} : utf8_decode(s->p + at, s->p + s->n);
-        bool plain = c.cp >= 0x20 && c.cp != '"' && c.cp != '\\' && c.cp != UNICODE_INVALID && (!w->ascii || c.cp < 0x7F);
+        utf8_char c =
+            (uint8_t)s->p[at] < 0x80 ? (utf8_char){(uint8_t)s->p[at], 1} : utf8_decode(s->p + at, s->p + s->n);
+        bool plain =
+            c.cp >= 0x20 && c.cp != '"' && c.cp != '\\' && c.cp != UNICODE_INVALID && (!w->ascii || c.cp < 0x7F);
         if (!plain) {
             bool own = owned(s, at);
             const char *known = c.cp && c.cp < 0x80 ? strchr(special, (int)c.cp) : NULL;

@@ -130,7 +130,9 @@ static size_t skip_digits(const lexer *l, size_t at, int base) {
     size_t n = l->source.n;
     for (;; at++) {
         if (at < n && p[at] == '_' && at + 1 < n) at++;
-        int c = at < n ? p[at] | 0x20 : 0, d = at < n && is_digit(p[at]) ? p[at] - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+        int c = at < n ? p[at] | 0x20 : 0, d = at < n && is_digit(p[at]) ? p[at] - '0'
+                                               : c >= 'a' && c <= 'f'    ? c - 'a' + 10
+                                                                         : 99;
         if (d >= base) return at > 0 && at < n && p[at - 1] == '_' ? at - 1 : at;
     }
 }
@@ -184,7 +186,8 @@ static int hex_digits(const char *p, const char *end, int n, uint32_t *out) {
     return n;
 }
 
-/* After a backslash: adds what the escape means; an unknown one stays as it is. Returns its length, -1 for a wrong one. */
+/* After a backslash: adds what the escape means; an unknown one stays as it is. Returns its length, -1 for a wrong one.
+ */
 static int add_escape(text *t, const char *p, const char *end) {
     static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
     const char *known = *p ? strchr(from, *p) : NULL;
@@ -262,7 +265,8 @@ static bool lex_operator(lexer *l, token *out) {
         if (l->n_brackets == sizeof l->brackets) return lex_fail(l, "brackets are nested too deeply");
         l->brackets[l->n_brackets++] = c == '(' ? ')' : c == '[' ? ']' : '}';
     } else if (out->s.n == 1 && strchr(")]}", c)) {
-        if (l->n_brackets == 0 || l->brackets[--l->n_brackets] != c) return lex_fail(l, "a closing bracket that was not opened");
+        if (l->n_brackets == 0 || l->brackets[--l->n_brackets] != c)
+            return lex_fail(l, "a closing bracket that was not opened");
     }
     l->at += out->s.n;
     return true;

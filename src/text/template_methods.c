@@ -56,7 +56,8 @@ static value s_format(vm *m, value v, call_args *a) { return brace_format(m, v, 
 
 /* The part [start, end) that a search is limited to, as bytes from the whole's beginning. False: it cannot match. */
 static bool search_part(vm *m, value v, value start, value end, size_t *from, size_t *to) {
-    int64_t n = (int64_t)string_chars(v.u.s), begin = whole_or(m, start, 0, "a search"), stop = whole_or(m, end, n, "a search");
+    int64_t n = (int64_t)string_chars(v.u.s), begin = whole_or(m, start, 0, "a search"),
+            stop = whole_or(m, end, n, "a search");
     if (begin < 0) begin = begin < -n ? 0 : begin + n;
     if (stop < 0) stop = stop < -n ? 0 : stop + n;
     *from = char_to_byte(v.u.s, (size_t)begin);
@@ -169,7 +170,8 @@ static value s_isdigit(vm *m, value v, call_args *a) {
     (void)m, (void)a;
     for (size_t at = 0; at < v.u.s->n;) {
         utf8_char c = utf8_decode(v.u.s->p + at, v.u.s->p + v.u.s->n);
-        bool raised = c.cp == 0xB2 || c.cp == 0xB3 || c.cp == 0xB9 || c.cp == 0x2070 || (c.cp >= 0x2074 && c.cp <= 0x2079);
+        bool raised =
+            c.cp == 0xB2 || c.cp == 0xB3 || c.cp == 0xB9 || c.cp == 0x2070 || (c.cp >= 0x2074 && c.cp <= 0x2079);
         if (!(unicode_set(c.cp) & UNI_Nd) && !raised && !(c.cp >= 0x2080 && c.cp <= 0x2089)) return bool_value(false);
         at += c.n;
     }
@@ -291,8 +293,10 @@ static value l_count(vm *m, value v, call_args *a) {
 
 static value l_copy(vm *m, value v, call_args *a) { return (void)a, to_list(m, v); }
 
-static const builtin list_methods[] = {
-    {"index", "value / start stop", l_index}, {"count", "value", l_count}, {"copy", "", l_copy}, {0}};
+static const builtin list_methods[] = {{"index", "value / start stop", l_index},
+                                       {"count", "value", l_count},
+                                       {"copy", "", l_copy},
+                                       {0}};
 static const builtin tuple_methods[] = {{"index", "value / start stop", l_index}, {"count", "value", l_count}, {0}};
 
 static value d_keys(vm *m, value v, call_args *a) { return (void)a, dict_view(m, v.u.dict, T_KEYS); }
@@ -312,7 +316,7 @@ static value d_copy(vm *m, value v, call_args *a) {
     return out;
 }
 
-static const builtin dict_methods[] = {{"keys", "", d_keys}, {"values", "", d_values},      {"items", "", d_items},
+static const builtin dict_methods[] = {{"keys", "", d_keys}, {"values", "", d_values},        {"items", "", d_items},
                                        {"copy", "", d_copy}, {"get", "key / default", d_get}, {0}};
 
 static value n_bit_length(vm *m, value v, call_args *a) {
@@ -330,16 +334,17 @@ static const builtin real_methods[] = {{"is_integer", "", n_is_integer}, {0}};
 /* ---- finding ---------------------------------------------------------------------------------- */
 
 /* What would change a list or a dict. */
-static const char *const list_changes[] = {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove", NULL};
+static const char *const list_changes[] = {"append", "clear",  "pop",    "reverse", "insert",
+                                           "sort",   "extend", "remove", NULL};
 static const char *const dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
 
 static const struct {
     const builtin *methods;
     const char *const *changes;
 } by_type[T_COUNT] = {
-    [T_STRING] = {string_methods, NULL},     [T_LIST] = {list_methods, list_changes}, [T_TUPLE] = {tuple_methods, NULL},
-    [T_RANGE] = {tuple_methods, NULL},       [T_DICT] = {dict_methods, dict_changes}, [T_INT] = {whole_methods, NULL},
-    [T_BOOL] = {whole_methods, NULL},        [T_FLOAT] = {real_methods, NULL},
+    [T_STRING] = {string_methods, NULL}, [T_LIST] = {list_methods, list_changes}, [T_TUPLE] = {tuple_methods, NULL},
+    [T_RANGE] = {tuple_methods, NULL},   [T_DICT] = {dict_methods, dict_changes}, [T_INT] = {whole_methods, NULL},
+    [T_BOOL] = {whole_methods, NULL},    [T_FLOAT] = {real_methods, NULL},
 };
 
 const builtin *find_method(value v, str name, bool *unsafe) {

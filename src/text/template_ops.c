@@ -45,7 +45,8 @@ static value real_math(vm *m, binary_op op, double a, double b) {
     case OP_DIV: return float_value(a / b);
     case OP_POW: {
         double power = pow(a, b);
-        if ((a == 0 && b < 0) || (isnan(power) && !isnan(a) && !isnan(b))) return throw(m, "a power that is no real number");
+        if ((a == 0 && b < 0) || (isnan(power) && !isnan(a) && !isnan(b)))
+            return throw(m, "a power that is no real number");
         return isinf(power) && !isinf(a) && !isinf(b) ? throw(m, "a number is too large") : float_value(power);
     }
     default:
@@ -146,7 +147,8 @@ static bool own_attribute(vm *m, value v, str name, value *out) {
         *out = loop_attribute(m, v.u.loop, name, &found);
         return found;
     }
-    if (v.type == T_TUPLE && v.u.list->is_group && v.u.list->n == 2 && (str_is(name, "grouper") || str_is(name, "list")))
+    if (v.type == T_TUPLE && v.u.list->is_group && v.u.list->n == 2 &&
+        (str_is(name, "grouper") || str_is(name, "list")))
         return *out = v.u.list->items[str_is(name, "list")], true;
     if (v.type == T_MACRO && str_is(name, "name")) return *out = own_string(m, v.u.macro->node->name), true;
     const builtin *row = find_method(v, name, &unsafe);
@@ -217,7 +219,8 @@ value get_path(vm *m, value v, value path) {
 /* A bound as Python clips it: into 0..n, or -1..n-1 where the step goes down. */
 static int64_t clip(vm *m, value v, int64_t n, bool down, int64_t none) {
     if (v.type == T_NONE || !given(v)) return none;
-    if (!is_whole(v)) return v.type == T_UNDEFINED ? (throw_undefined(m, v), 0) : (throw(m, "a slice needs whole numbers"), 0);
+    if (!is_whole(v))
+        return v.type == T_UNDEFINED ? (throw_undefined(m, v), 0) : (throw(m, "a slice needs whole numbers"), 0);
     int64_t i = whole(v), least = down ? -1 : 0, most = down ? n - 1 : n;
     if (i < 0) i = i < -n ? least : i + n;
     return i < least ? least : i > most ? most : i;

@@ -10,7 +10,7 @@ typedef struct {
     token now, ahead; /* ahead: TOKEN_END and line 0 while not read */
     bool has_ahead;
     int depth, loops, in_for; /* loops: around a `break`; in_for: around a variable `loop` */
-    uint8_t reads; /* of the macro that is open: READS_* */
+    uint8_t reads;            /* of the macro that is open: READS_* */
     /* jinja2 refuses filters and tests that it does not know, unless a condition may keep them from being reached:
      * right in an `if`, or in an inline one. */
     bool soft;
@@ -92,7 +92,6 @@ static bool enter(parser *p) {
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------ */
-
 
 static node *new_node(parser *p, node_type type, node *first) {
     node *n = heap_alloc(&p->t->mem, sizeof *n);
@@ -586,7 +585,8 @@ static node *parse_for(parser *p, node *n) {
     if (!accept_word(p, "in")) return refuse(p, "expected 'in'");
     append(&tail, tuple(p, false, "recursive", false));
     append(&tail, accept_word(p, "if") ? expression(p) : new_node(p, N_NOTHING, NULL));
-    if (is_word(&p->now, "recursive")) return refuse(p, "recursive loops are not supported: write a macro that calls itself");
+    if (is_word(&p->now, "recursive"))
+        return refuse(p, "recursive loops are not supported: write a macro that calls itself");
     p->loops++;
     n->body = block_body(p, ends);
     p->loops--;
@@ -863,15 +863,17 @@ template *template_parse(str source, gguf_error *err) {
     }
     vm m = {.mem = {.limit = TEMPLATE_MAX_MEMORY}, .err = err, .line = 1};
     parser p = {.m = &m, .t = t, .lexer = {.m = &m, .source = t->source, .line = 1, .line_starting = true}};
-    static const str first_names[FIRST_NAMES] = {
-        [NAME_LOOP] = STR("loop"), [NAME_CALLER] = STR("caller"), [NAME_VARARGS] = STR("varargs"),
-        [NAME_KWARGS] = STR("kwargs")};
+    static const str first_names[FIRST_NAMES] = {[NAME_LOOP] = STR("loop"),
+                                                 [NAME_CALLER] = STR("caller"),
+                                                 [NAME_VARARGS] = STR("varargs"),
+                                                 [NAME_KWARGS] = STR("kwargs")};
     for (size_t i = 0; i < FIRST_NAMES; i++) intern(&p, first_names[i]);
     advance(&p);
     t->body = statements(&p, NULL);
     if (p.unknown && !m.failed) {
         m.line = p.unknown->line;
-        throw(&m, "there is no %s named '%.*s'", p.unknown->type == N_FILTER ? "filter" : "test", STR_ARG(p.unknown->name));
+        throw(&m, "there is no %s named '%.*s'", p.unknown->type == N_FILTER ? "filter" : "test",
+              STR_ARG(p.unknown->name));
     }
     t->parse_mem = m.mem;
     if (!m.failed) return t;

@@ -31,8 +31,7 @@ void print_float(text *t, double f, bool own) {
 /* ---- repr ------------------------------------------------------------------------------------- */
 
 static bool printable(uint32_t cp) {
-    return cp == ' ' ||
-           !(unicode_set(cp) & (UNI_Cc | UNI_Cf | UNI_Cs | UNI_Co | UNI_Cn | UNI_Zl | UNI_Zp | UNI_Zs));
+    return cp == ' ' || !(unicode_set(cp) & (UNI_Cc | UNI_Cf | UNI_Cs | UNI_Co | UNI_Cn | UNI_Zl | UNI_Zp | UNI_Zs));
 }
 
 static void repr_string(text *t, const string *s) {
@@ -106,9 +105,7 @@ void repr(text *t, value v, int depth) {
         text_add(t, "<Namespace ", 11, true);
         repr_items(t, (value){.type = T_DICT, .u.dict = v.u.dict}, depth + 1, "{", "}>");
         break;
-    case T_MACRO:
-        text_printf(t, own, "<Macro '%.*s'>", STR_ARG(v.u.macro->node->name));
-        break;
+    case T_MACRO: text_printf(t, own, "<Macro '%.*s'>", STR_ARG(v.u.macro->node->name)); break;
     case T_UNDEFINED: text_add(t, "Undefined", 9, true); break;
     default: text_printf(t, own, "<%s>", type_name(v));
     }
@@ -156,7 +153,11 @@ static void number_digits(text *t, value v, const layout *l) {
         int64_t i = whole(v);
         uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
         char digits[80];
-        int n = snprintf(digits, sizeof digits, type == 'x' ? "%llx" : type == 'X' ? "%llX" : type == 'o' ? "%llo" : "%llu",
+        int n = snprintf(digits, sizeof digits,
+                         type == 'x'   ? "%llx"
+                         : type == 'X' ? "%llX"
+                         : type == 'o' ? "%llo"
+                                       : "%llu",
                          (unsigned long long)u);
         if (l->alternative && type && strchr("xXo", type)) text_printf(t, own, "0%c", type);
         for (int i_digit = 0; i_digit < n; i_digit++) {
@@ -175,7 +176,11 @@ static void number_digits(text *t, value v, const layout *l) {
     bool percent = type == '%';
     if (percent) f *= 100;
     int n = snprintf(number, sizeof number,
-                     type == 'e' ? "%.*e" : type == 'E' ? "%.*E" : type == 'g' || !type ? "%.*g" : type == 'G' ? "%.*G" : "%.*f",
+                     type == 'e'            ? "%.*e"
+                     : type == 'E'          ? "%.*E"
+                     : type == 'g' || !type ? "%.*g"
+                     : type == 'G'          ? "%.*G"
+                                            : "%.*f",
                      precision, f);
     int dot = (int)strcspn(number, ".e");
     for (int i = 0; i < n; i++) {
@@ -387,7 +392,8 @@ static void brace_field(text *t, str field, const call_args *a, size_t *automati
     layout l = read_layout(m, colon + 1, end);
     if (m->failed) return;
     if (is_number(v) && l.type != 's' && !(v.type == T_BOOL && !l.type)) {
-        if (v.type == T_FLOAT && l.type && strchr("dxXoc", l.type)) throw(m, "the format %c does not take a float", l.type);
+        if (v.type == T_FLOAT && l.type && strchr("dxXoc", l.type))
+            throw(m, "the format %c does not take a float", l.type);
         format_number(t, v, &l);
     } else if (!l.type || l.type == 's') {
         format_string(t, v, &l, '<');
@@ -408,7 +414,8 @@ value brace_format(vm *m, value format, const call_args *args) {
         } else if (c == '{') {
             const char *close = memchr(s->p + at, '}', s->n - at);
             str field = {s->p + at + 1, close ? (size_t)(close - s->p) - at - 1 : 0};
-            if (!close || memchr(field.p, '{', field.n)) return throw(m, "str.format: a { without its }, or one in another");
+            if (!close || memchr(field.p, '{', field.n))
+                return throw(m, "str.format: a { without its }, or one in another");
             brace_field(&t, field, args, &automatic);
             at += field.n + 2;
         } else if (c == '}') {

@@ -272,7 +272,8 @@ static void reverse_items(value l, size_t from) {
 static void split_at_spaces(vm *m, value out, const string *s, int64_t limit) {
     size_t at = 0;
     for (;;) {
-        while (at < s->n && space_char(utf8_decode(s->p + at, s->p + s->n).cp)) at += utf8_decode(s->p + at, s->p + s->n).n;
+        while (at < s->n && space_char(utf8_decode(s->p + at, s->p + s->n).cp))
+            at += utf8_decode(s->p + at, s->p + s->n).n;
         if (at == s->n || !spend(m, 0)) return;
         size_t from = at;
         if (limit == 0) { /* the rest, with the spaces at its end */

@@ -80,7 +80,7 @@ bool spend(vm *m, size_t bytes) {
 
 /* ---- errors ----------------------------------------------------------------------------------- */
 
-value throw(vm *m, const char *fmt, ...) {
+value throw(vm * m, const char *fmt, ...) {
     char message[400];
     if (m->failed) return UNDEFINED;
     m->failed = true;
@@ -92,9 +92,10 @@ value throw(vm *m, const char *fmt, ...) {
     return UNDEFINED;
 }
 
-static const char *const type_names[T_COUNT] = {
-    "Undefined",  "None",       "bool",  "int",  "float",     "str",   "list",     "tuple",  "dict_keys",  "dict_values",
-    "dict_items", "generator",  "range", "dict", "namespace", "macro", "function", "method", "loop object", "nothing"};
+static const char *const type_names[T_COUNT] = {"Undefined",  "None",      "bool",   "int",         "float",
+                                                "str",        "list",      "tuple",  "dict_keys",   "dict_values",
+                                                "dict_items", "generator", "range",  "dict",        "namespace",
+                                                "macro",      "function",  "method", "loop object", "nothing"};
 
 const char *type_name(value v) { return type_names[v.type]; }
 
@@ -102,7 +103,8 @@ value throw_undefined(vm *m, value v) {
     const undefined_hint *h = v.u.hint;
     if (!h) return throw(m, "an undefined value is used");
     if (h->unsafe)
-        return throw(m, "'%.*s' would change the %s, which templates may not do", STR_ARG(h->name), type_names[h->owner]);
+        return throw(m, "'%.*s' would change the %s, which templates may not do", STR_ARG(h->name),
+                     type_names[h->owner]);
     if (h->owner == T_UNDEFINED) return throw(m, "%.*s", STR_ARG(h->name));
     if (h->owner == T_ABSENT) return throw(m, "'%.*s' is undefined", STR_ARG(h->name));
     return throw(m, "a %s has no attribute '%.*s'", type_names[h->owner], STR_ARG(h->name));

@@ -13,8 +13,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-    static const char some[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\\n \\u00e9\"}, {\"role\": \"assistant\", "
-                               "\"content\": null, \"n\": [1, 2.5, true, {\"a\": \"b\"}]}], \"tools\": [{\"name\": \"f\"}]}";
+    static const char some[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\\n \\u00e9\"}, {\"role\": \"assistant\", "
+        "\"content\": null, \"n\": [1, 2.5, true, {\"a\": \"b\"}]}], \"tools\": [{\"name\": \"f\"}]}";
     const uint8_t *nul = n ? memchr(data, 0, n) : NULL;
     size_t n_template = nul ? (size_t)(nul - data) : n, n_json = nul ? n - n_template - 1 : 0;
     char *json = malloc(n_json + 1);
