@@ -9,13 +9,16 @@
 
 /* One row a way to mark thoughts; the first that a template knows counts. */
 static const thinking_marks marks_table[] = {
-    {"<|channel|>analysis<|message|>", "<|end|>", "<|channel|>analysis",
-     "<|start|>assistant<|channel|>final<|message|>"},
-    {"<|START_THINKING|>", "<|END_THINKING|>", NULL, NULL},
-    {"[THINK]", "[/THINK]", NULL, NULL},
-    {"<seed:think>", "</seed:think>", NULL, NULL},
-    {"<|inner_prefix|>", "<|inner_suffix|>", NULL, NULL},
-    {"<think>", "</think>", NULL, NULL},
+    {.open = "<|channel|>analysis<|message|>",
+     .close = "<|end|>",
+     .key = "<|channel|>analysis",
+     .skip = "<|start|>assistant<|channel|>final<|message|>",
+     .direct = "<|channel|>final<|message|>"},
+    {.open = "<|START_THINKING|>", .close = "<|END_THINKING|>"},
+    {.open = "[THINK]", .close = "[/THINK]"},
+    {.open = "<seed:think>", .close = "</seed:think>"},
+    {.open = "<|inner_prefix|>", .close = "<|inner_suffix|>"},
+    {.open = "<think>", .close = "</think>"},
 };
 
 const thinking_marks *find_thinking(const gguf_chat_template *t) {
@@ -67,21 +70,23 @@ static void drop_held(answer *a, size_t n) {
 /* Before the answer has begun: a mark may open a thought, or the text between thought and answer may come. True where
  * more must be seen. */
 static bool at_beginning(answer *a) {
-    const char *marks[] = {a->marks->open, a->marks->skip};
+    const char *marks[] = {a->marks->open, a->marks->skip, a->marks->direct};
     size_t spaces = 0;
     while (spaces < a->held.n && blank(&a->held, spaces + 1)) spaces++;
     if (spaces == a->held.n) return true;
-    for (int i = 0; i < 2; i++) {
+    bool partly = false;
+    for (int i = 0; i < 3; i++) {
         size_t n = marks[i] ? begins(&a->held, spaces, marks[i]) : 0;
         if (n == 0) continue;
-        if (n < strlen(marks[i])) return true;
+        partly = partly || n < strlen(marks[i]);
+        if (n < strlen(marks[i])) continue;
         drop_held(a, spaces + n);
         a->thinking = i == 0;
-        a->past = i == 1;
+        a->past = i > 0;
         return false;
     }
-    a->past = true;
-    return false;
+    a->past = !partly;
+    return partly;
 }
 
 static bool in_thought(answer *a, bool show_control) {

@@ -7,8 +7,9 @@
 /* How a family of models marks its thinking. */
 typedef struct {
     const char *open, *close;
-    const char *key;  /* a template that has this text uses these marks; NULL: `close` */
-    const char *skip; /* stands between the thinking and the answer, or NULL */
+    const char *key;    /* a template that has this text uses these marks; NULL: `close` */
+    const char *skip;   /* stands between the thinking and the answer, or NULL */
+    const char *direct; /* stands before an answer without thinking, or NULL */
 } thinking_marks;
 
 /* The marks that a template uses; NULL: its models do not think. */

@@ -10,8 +10,8 @@ typedef struct {
 } json_object;
 
 typedef struct {
-    buffer name;       /* without its escapes; reused from member to member */
-    const char *text;  /* the whole member, "name": value */
+    buffer name;      /* without its escapes; reused from member to member */
+    const char *text; /* the whole member, "name": value */
     size_t n_text;
     const char *value;
     size_t n_value;

@@ -318,8 +318,9 @@ static bool take_token(run *r, int32_t id) {
         longest = n > longest ? n : longest;
     }
     size_t before = r->said.text.n, from = before > longest ? before - longest : 0;
+    bool thinking = r->said.thinking;
     add_text(r, id);
-    r->n_thought += r->said.thinking;
+    r->n_thought += thinking && r->said.thinking;
     buffer_add(&r->answer_ids, &id, sizeof id);
     r->n_answer++;
     gguf_sampler_accept(r->sampler, id);

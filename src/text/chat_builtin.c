@@ -94,7 +94,7 @@ const chat_builtin chat_builtins[] = {
                  "{{ 'GPT4 Correct ' + m.role | title + ': ' + m.content + '<|end_of_turn|>' }}{% endif %}" END ASK
                  "{{ 'GPT4 Correct Assistant:' }}" FI},
     {"orion", "{{ bos_token }}" HOLD_SYSTEM "{% if m.role == 'user' %}{{ 'Human: ' + (ns.sys + '\\n\\n' if ns.sys else "
-                                            "'') + m.content + '\\n\\nAssistant: ' ~ eos_token }}"
+              "'') + m.content + '\\n\\nAssistant: ' ~ eos_token }}"
               "{% set ns.sys = '' %}{% else %}{{ m.content ~ eos_token }}{% endif %}" RELEASED},
     {"exaone3",
      EACH "{{ '[|' + m.role + '|]' + m.content | trim + ('\\n' if m.role == 'user' else '[|endofturn|]\\n') }}" END ASK

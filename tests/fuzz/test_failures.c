@@ -108,7 +108,37 @@ static void fail_each(const char *options, bool no_mmap) {
     unlink(path);
 }
 
+/* The same for a chat template. */
+static bool render(gguf_error *err) {
+    static const char text[] =
+        "{% macro m(a, b=1) %}{{ a ~ b }}{% endmacro %}{% for x in messages %}{{ m(x.role) }}"
+        "{{ x | tojson | upper }}{% set y = x.items() | list | sort %}{% endfor %}{{ 'a\\n' * 9 }}";
+    gguf_chat_params p = {.messages = "[{\"role\": \"user\", \"content\": \"\\u00e9\"}, {\"role\": \"a\"}]"};
+    gguf_chat_text out = {0};
+    gguf_chat_template *t = gguf_chat_template_open(text, sizeof text - 1, err);
+    bool ok = t && gguf_chat_render(t, &p, &out, err);
+    gguf_chat_text_free(&out);
+    gguf_chat_template_close(t);
+    return ok;
+}
+
+static void fail_each_of_template(void) {
+    long n = 0;
+    for (failed = true; failed && n < 1000; n++) {
+        gguf_error e = {0};
+        failed = false;
+        countdown = n;
+        bool ok = render(&e);
+        countdown = -1;
+        CHECK(ok ? e.code == GGUF_OK : e.code == GGUF_ERR_MEMORY && e.message[0]);
+        if (!failed) CHECK(ok);
+    }
+    CHECK(n > 4 && n < 1000);
+    printf("a chat template: %ld calls failed in turn\n", n - 1);
+}
+
 int main(void) {
+    fail_each_of_template();
     fail_each("--embd 32 --ff 64 --layers 2 --heads 2 --vocab 300 --type Q4_0", false);
     fail_each("--embd 32 --ff 64 --layers 2 --heads 2 --vocab 300 --vocab-kind bpe --type F16 --arch smollm3", true);
     return check_summary();
