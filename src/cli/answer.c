@@ -61,6 +61,7 @@ static void pass_on(answer *a, size_t from, size_t to, bool show_control) {
 }
 
 static void drop_held(answer *a, size_t n) {
+    if (n == 0) return;
     memmove(a->held.data, a->held.data + n, a->held.n - n);
     memmove(a->held_control.data, a->held_control.data + n, a->held.n - n);
     a->held.n -= n;
@@ -297,6 +298,7 @@ static void cut_shown(answer *a, span whole, span inner) {
 }
 
 bool print_tool_calls(answer *a, bool bare, FILE *out) {
+    if (a->full.n == 0) return false;
     call_list calls = {.out = out};
     for (size_t i = 0; i < sizeof call_formats / sizeof *call_formats && a->full.n; i++) {
         for (size_t at = 0; at < a->full.n;) {

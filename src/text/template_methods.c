@@ -135,8 +135,8 @@ static value partition(vm *m, value v, call_args *a, bool last) {
     if (!need_string(m, a->v[0], "partition")) return UNDEFINED;
     str what = view(a->v[0]);
     if (what.n == 0) return throw(m, "partition: the separator is empty");
-    spend(m, v.u.s->n);
-    ptrdiff_t at = last ? find_last(view(v), what) : find_bytes(view(v), what, 0);
+    spend(m, last ? v.u.s->n / 64 * (what.n + 64) : v.u.s->n);
+    ptrdiff_t at = m->failed ? -1 : last ? find_last(view(v), what) : find_bytes(view(v), what, 0);
     size_t n = v.u.s->n;
     if (at < 0) {
         list_add(m, out, last ? empty : v);

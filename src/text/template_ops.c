@@ -239,6 +239,7 @@ value slice(vm *m, value v, value start, value stop, value step) {
     if (m->failed) return UNDEFINED;
     if (is_string(v) && by == 1) {
         if (to < from) to = from;
+        if (v.u.s->chars != v.u.s->n) spend(m, v.u.s->n); /* it is walked through */
         return substring(m, v.u.s, char_to_byte(v.u.s, (size_t)from), char_to_byte(v.u.s, (size_t)to));
     }
     bool is_text = is_string(v);

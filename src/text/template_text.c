@@ -316,6 +316,7 @@ value split_string(vm *m, value v, value separator, int64_t limit, bool from_rig
     if (from_right) {
         for (ptrdiff_t hit; limit != 0 && spend(m, 0) && (hit = find_last((str){rest.p, end}, what)) >= 0; limit--) {
             list_add(m, out, substring(m, s, (size_t)hit + what.n, end));
+            spend(m, (end - (size_t)hit) / 64 * what.n);
             end = (size_t)hit;
         }
         list_add(m, out, substring(m, s, 0, end));

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "text/template_internal.h"
+#include "text/unicode.h"
 
 /* ---- memory ----------------------------------------------------------------------------------- */
 
@@ -156,6 +157,7 @@ value item_at(vm *m, value v, size_t i) {
     switch (v.type) {
     case T_STRING: {
         size_t from = char_to_byte(v.u.s, i);
+        if (v.u.s->chars != v.u.s->n) spend(m, 2 * from); /* it is walked to */
         return substring(m, v.u.s, from, char_to_byte(v.u.s, i + 1));
     }
     case T_ITERATOR: return v.u.list->items[v.u.list->at + i];
@@ -165,16 +167,13 @@ value item_at(vm *m, value v, size_t i) {
     }
 }
 
-/* Walks a string's characters without counting them again for each. */
+/* Walks a string once. */
 static value characters(vm *m, string *s) {
-    size_t n = string_chars(s);
-    value out = new_list(m, T_LIST, n);
-    for (size_t at = 0, i = 0; i < n && spend(m, 0); i++) {
-        size_t next = at + 1;
-        while (next < s->n && s->chars != s->n && ((uint8_t)s->p[next] & 0xC0) == 0x80 && next - at < 4) next++;
-        if (s->chars != s->n) next = char_to_byte(s, i + 1);
-        list_add(m, out, substring(m, s, at, next));
-        at = next;
+    value out = new_list(m, T_LIST, string_chars(s));
+    for (size_t at = 0; at < s->n && spend(m, 0);) {
+        size_t n = utf8_decode(s->p + at, s->p + s->n).n;
+        list_add(m, out, substring(m, s, at, at + n));
+        at += n;
     }
     return out;
 }

@@ -177,6 +177,17 @@ static void test_json(void) {
     free(out);
 }
 
+/* Found by the fuzzer: each character of a text was looked for from the text's beginning. */
+static void test_characters_are_walked_once(void) {
+    char *out = render("{{ ('\\u00e9' * 150000) | unique | list | length }}", "{}", NULL);
+    CHECK(strcmp(out, "1") == 0);
+    free(out);
+    out = render("{% set s = '\\u00e9' * 400000 %}{% for i in range(99999) %}{% if s[399999] %}{% endif %}{% endfor %}",
+                 "{}", NULL);
+    CHECK(out[0] == '!' && strstr(out, "steps"));
+    free(out);
+}
+
 /* Bytes that are no UTF-8 go through as they are. */
 static void test_bytes(void) {
     char *out = render("\xFF{{ a }}\x80{{ a | upper | trim }}{{ a | length }}", "{\"a\": \" b\xFE\xC3 \"}", NULL);
@@ -212,6 +223,7 @@ int main(void) {
     test_cases();
     test_provenance();
     test_errors();
+    test_characters_are_walked_once();
     test_json();
     test_bytes();
     test_builtins();
