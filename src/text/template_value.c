@@ -221,7 +221,8 @@ static uint64_t hash_value(vm *m, value v) {
     case T_TUPLE: {
         uint64_t h = 7;
         if (++m->depth > 4 * TEMPLATE_MAX_DEPTH) throw(m, "tuples are nested too deeply");
-        for (size_t i = 0; i < v.u.list->n && !m->failed; i++) h = u64_hash(hash_key(), h ^ hash_value(m, v.u.list->items[i]));
+        for (size_t i = 0; i < v.u.list->n && !m->failed; i++)
+            h = u64_hash(hash_key(), h ^ hash_value(m, v.u.list->items[i]));
         m->depth--;
         return h;
     }
