@@ -3,10 +3,10 @@
 
     scripts/unicode_tables.py [/usr/share/unicode] > src/text/unicode_data.c
 
-The directory holds UnicodeData.txt, PropList.txt, Scripts.txt and SpecialCasing.txt (Debian: package unicode-data).
-A code point's class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE and HAN. 0x110000
-classes are kept as blocks, each of them once. Beside them stand sorted lists: canonical decompositions, whole, and
-how letters change their case.
+The directory holds UnicodeData.txt, PropList.txt, Scripts.txt, SpecialCasing.txt and EastAsianWidth.txt (Debian: package
+unicode-data). A code point's class is one byte: its general category, as a place in CATEGORIES, with WHITE_SPACE, HAN
+and WIDE. 0x110000 classes are kept as blocks, each of them once. Beside them stand sorted lists: canonical
+decompositions, whole, and how letters change their case.
 """
 
 import re
@@ -16,6 +16,7 @@ import sys
 CATEGORIES = "Cn Cc Cf Cs Co Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp".split()
 WHITE_SPACE = 0x20
 HAN = 0x40
+WIDE = 0x80
 CODE_POINTS = 0x110000
 BLOCK = 256
 
@@ -96,6 +97,14 @@ def read_special_cases(path):
     return sorted(rows)
 
 
+def add_wide(classes, path):
+    """Marks the code points that take two columns of a terminal: East_Asian_Width W and F."""
+    text = open(path, encoding="utf-8").read()
+    for begin, end in re.findall(r"^([0-9A-F]+)(?:\.\.([0-9A-F]+))?\s*;\s*[WF]\b", text, re.M):
+        for code in range(int(begin, 16), int(end or begin, 16) + 1):
+            classes[code] |= WIDE
+
+
 def share_blocks(classes):
     """The different blocks, and for each block of code points which one it is."""
     blocks, index = {}, []
@@ -122,6 +131,7 @@ def main():
     version = add_property(classes, f"{folder}/PropList.txt", "White_Space", WHITE_SPACE)
     add_property(classes, f"{folder}/Scripts.txt", "Han", HAN)
     parts = read_decompositions(f"{folder}/UnicodeData.txt")
+    add_wide(classes, f"{folder}/EastAsianWidth.txt")
     blocks, index = share_blocks(classes)
     print(f"/* Made by scripts/unicode_tables.py from the Unicode Character Database {version}; do not edit. */")
     print("/* clang-format off */")

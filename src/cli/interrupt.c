@@ -12,9 +12,11 @@ enum { GRACE_SECONDS = 2 };
 static volatile sig_atomic_t interrupted, timed_out, polled;
 static char timeout_message[64];
 static size_t timeout_length;
+static void (*before_end)(void);
 
 static void on_interrupt(int sig) {
     if (interrupted || !polled) {
+        if (before_end) before_end();
         signal(sig, SIG_DFL);
         raise(sig);
     }
@@ -27,6 +29,7 @@ static void on_alarm(int sig) {
         timed_out = 1;
         return;
     }
+    if (before_end) before_end();
     ssize_t ignored = write(STDERR_FILENO, timeout_message, timeout_length);
     (void)ignored;
     _exit(GGUF_ERR_STOPPED);
@@ -56,9 +59,13 @@ void interrupt_install(const char *command, double seconds) {
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-void interrupt_polled(void) { polled = 1; }
+void interrupt_polled(bool somebody_looks) { polled = somebody_looks; }
 
 stop_reason interrupt_reason(void) { return interrupted ? STOP_INTERRUPT : timed_out ? STOP_TIMEOUT : STOP_NONE; }
+
+void interrupt_reset(void) { interrupted = 0; }
+
+void interrupt_before_end(void (*fn)(void)) { before_end = fn; }
 
 bool interrupt_wanted(void *ctx) {
     (void)ctx;
@@ -66,6 +73,7 @@ bool interrupt_wanted(void *ctx) {
 }
 
 void interrupt_finish(void) {
+    if (before_end) before_end();
     signal(SIGINT, SIG_DFL);
     raise(SIGINT);
 }

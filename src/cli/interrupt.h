@@ -6,11 +6,15 @@
 
 typedef enum { STOP_NONE, STOP_INTERRUPT, STOP_TIMEOUT } stop_reason;
 
-/* From here on Ctrl-C sets a flag (a second one ends the program), and so does the end of `seconds` (0: never). Until
- * interrupt_polled() is called nobody looks at the flags, so both end the program at once. */
+/* From here on Ctrl-C sets a flag (a second one ends the program), and so does the end of `seconds` (0: never). While
+ * nobody looks at the flags, as at first, both end the program at once. */
 void interrupt_install(const char *command, double seconds);
-void interrupt_polled(void);
+void interrupt_polled(bool somebody_looks);
 stop_reason interrupt_reason(void);
+/* Forgets an interrupt, so that a chat goes on after it. */
+void interrupt_reset(void);
+/* What to call before the program ends by Ctrl-C or --timeout; it must be safe in a signal handler. */
+void interrupt_before_end(void (*fn)(void));
 /* For gguf_session_params.stop. */
 bool interrupt_wanted(void *ctx);
 /* Ends the program as an interrupted one ends, so that shells and loops see it. */

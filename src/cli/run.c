@@ -390,7 +390,7 @@ static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
     bool chat = false;
     if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !ban_ends(r, err))
         return false;
-    interrupt_polled();
+    interrupt_polled(true);
     r->text_state = (gguf_detokenizer){.inside = true, .special = true};
     if (r->o->echo && !r->o->json && !r->o->jsonl) text_write(&r->out, text->data, text->n);
     bool ok = read_prompt(r, err) && (r->stop || generate(r, err));

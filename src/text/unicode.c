@@ -108,3 +108,10 @@ size_t unicode_change_case(uint32_t cp, unicode_case_kind kind, uint32_t out[3])
     out[0] = simple_case(cp, kind);
     return 1;
 }
+
+int unicode_width(uint32_t cp) {
+    if (cp < 0x300 || cp >= 0x110000) return 1; /* terminals show the soft hyphen */
+    if (unicode_set(cp) & (UNI_Mn | UNI_Me | UNI_Cf)) return 0;
+    if (cp >= 0x1160 && cp < 0x1200) return 0; /* vowels and finals of Hangul join the letter before */
+    return unicode_class[unicode_block[cp / UNICODE_BLOCK]][cp % UNICODE_BLOCK] & UNICODE_CLASS_WIDE ? 2 : 1;
+}

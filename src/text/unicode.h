@@ -45,7 +45,13 @@ utf8_char utf8_decode(const char *p, const char *end);
 size_t utf8_encode(uint32_t cp, char *out);
 
 /* Two-stage table: the class of cp is unicode_class[unicode_block[cp / UNICODE_BLOCK]][cp % UNICODE_BLOCK]. */
-enum { UNICODE_BLOCK = 256, UNICODE_CLASS_CATEGORY = 0x1F, UNICODE_CLASS_SPACE = 0x20, UNICODE_CLASS_HAN = 0x40 };
+enum {
+    UNICODE_BLOCK = 256,
+    UNICODE_CLASS_CATEGORY = 0x1F,
+    UNICODE_CLASS_SPACE = 0x20,
+    UNICODE_CLASS_HAN = 0x40,
+    UNICODE_CLASS_WIDE = 0x80
+};
 extern const uint8_t unicode_block[0x110000 / UNICODE_BLOCK];
 extern const uint8_t unicode_class[][UNICODE_BLOCK];
 
@@ -76,6 +82,10 @@ static inline uint32_t unicode_set(uint32_t cp) {
     return 1u << (class & UNICODE_CLASS_CATEGORY) | (class & UNICODE_CLASS_SPACE ? (uint32_t)UNI_SPACE : 0) |
            (class & UNICODE_CLASS_HAN ? UNI_HAN : 0);
 }
+
+/* Columns of a terminal that cp takes: 2 for East Asian wide characters and pictures, 0 for marks that stand on the
+ * character before and for what is not shown, else 1. */
+int unicode_width(uint32_t cp);
 
 /* What cp decomposes into canonically (the first step of NFD, without the reordering of marks): writes it to
  * out[0..4) and returns how many code points it is; 1, cp itself, where there is nothing to decompose. */

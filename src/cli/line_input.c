@@ -1,0 +1,136 @@
+#include "cli/line_input.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cli/interrupt.h"
+#include "cli/terminal.h"
+
+bool line_input_start(line_input *in, gguf_error *err) {
+    in->edits = terminal_can_edit() && terminal_set(TERMINAL_QUIET);
+    in->edit.past = &in->past;
+    if (!in->edits) return true;
+    in->past.path = history_default_path();
+    return history_load(&in->past, err);
+}
+
+static void flush_drawing(buffer *out) {
+    for (size_t done = 0; done < out->n;) {
+        ssize_t n = write(STDERR_FILENO, out->data + done, out->n - done);
+        if (n < 0 && errno != EINTR) break;
+        if (n > 0) done += (size_t)n;
+    }
+    out->n = 0;
+}
+
+static void redraw(line_input *in, buffer *out) {
+    line_draw(&in->view, &in->edit, out);
+    flush_drawing(out);
+}
+
+static void say_below(line_input *in, const char *text, buffer *out) {
+    line_finish(&in->view, &in->edit, out);
+    buffer_add(out, text, strlen(text));
+    flush_drawing(out);
+}
+
+/* Does what a key asks for; true where that ends the message. */
+static bool act(line_input *in, edit_event event, buffer *out) {
+    switch (event) {
+    case EDIT_MORE: break;
+    case EDIT_ENTER:
+    case EDIT_END:
+        say_below(in, in->edit.full ? "(what was typed is longer than 16 MiB: the rest is left out)\r\n" : "", out);
+        return true;
+    case EDIT_CANCEL: say_below(in, "(again Ctrl-C, or Ctrl-D: the end)\r\n", out); break;
+    case EDIT_CLEAR:
+        buffer_add(out, "\x1B[H\x1B[2J", 7);
+        in->view.cursor_row = 0;
+        break;
+    case EDIT_SUSPEND:
+        say_below(in, "", out);
+        terminal_suspend();
+        break;
+    }
+    return false;
+}
+
+/* Reads keys until the message is whole; the screen is drawn when no more keys are waiting, so a paste is drawn once.
+ */
+static line_result edit_message(line_input *in, buffer *out, gguf_error *err) {
+    char keys[4096];
+    redraw(in, out);
+    for (;;) {
+        struct pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN};
+        int ready = poll(&waiting, 1, -1);
+        if (interrupt_reason() == STOP_TIMEOUT) return say_below(in, "", out), LINE_END;
+        if (terminal_changed()) {
+            size_t columns, rows;
+            terminal_set(TERMINAL_KEYS);
+            terminal_size(&columns, &rows);
+            line_resize(&in->view, &in->edit, columns, rows);
+            redraw(in, out);
+        }
+        if (ready < 0 && errno == EINTR) continue;
+        ssize_t n = read(STDIN_FILENO, keys, 1); /* one at a time: what follows Enter is the next message's */
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno != EIO) return fail(err, GGUF_ERR_RUN, "stdin: %s", strerror(errno)), LINE_FAILED;
+        if (n <= 0) return LINE_END; /* the terminal went away */
+        edit_event event = line_edit_byte(&in->edit, keys[0]);
+        if (in->edit.text.failed) return fail_memory(err, "the message", in->edit.text.n), LINE_FAILED;
+        if (act(in, event, out)) return event == EDIT_ENTER ? LINE_MESSAGE : LINE_END;
+        if (poll(&waiting, 1, 0) <= 0) redraw(in, out);
+    }
+}
+
+/* Lines of stdin as they are; one that ends in a backslash goes on in the next. */
+static line_result plain_message(line_input *in, const char **text, size_t *n, gguf_error *err) {
+    buffer *all = &in->edit.text;
+    all->n = 0;
+    ssize_t got = 0;
+    for (bool more = true; more && got >= 0;) {
+        if (isatty(STDERR_FILENO)) fputs(all->n ? "  " : "> ", stderr);
+        errno = 0;
+        interrupt_polled(false);
+        got = getline(&in->line, &in->line_room, stdin);
+        interrupt_polled(true);
+        size_t size = got > 0 ? (size_t)got : 0;
+        while (size > 0 && (in->line[size - 1] == '\n' || in->line[size - 1] == '\r')) size--;
+        more = size > 0 && in->line[size - 1] == '\\';
+        if (more) in->line[size - 1] = '\n';
+        buffer_add(all, in->line, size);
+    }
+    if (all->failed) return fail_memory(err, "the message", all->n), LINE_FAILED;
+    if (got < 0 && errno != 0 && !feof(stdin))
+        return fail(err, GGUF_ERR_RUN, "stdin: %s", strerror(errno)), LINE_FAILED;
+    if (got < 0 && all->n == 0) return LINE_END;
+    *text = all->data;
+    *n = all->n;
+    return LINE_MESSAGE;
+}
+
+line_result line_input_read(line_input *in, const char **text, size_t *n, gguf_error *err) {
+    if (!in->edits) return plain_message(in, text, n, err);
+    buffer out = {0};
+    line_edit_reset(&in->edit);
+    terminal_size(&in->view.columns, &in->view.rows);
+    terminal_set(TERMINAL_KEYS);
+    line_result result = edit_message(in, &out, err);
+    terminal_set(TERMINAL_QUIET);
+    buffer_free(&out);
+    *text = in->edit.text.data;
+    *n = in->edit.text.n;
+    return result;
+}
+
+void line_input_end(line_input *in) {
+    if (in->edits) terminal_set(TERMINAL_FOUND);
+    line_edit_free(&in->edit);
+    history_free(&in->past);
+    free(in->line);
+    *in = (line_input){0};
+}
