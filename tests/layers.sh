@@ -19,8 +19,8 @@ cli: base quant format text kernel sample backend model session cli'
 for file in */*.c */*.h; do
     room=${file%%/*}
     rooms=$(printf '%s\n' "$allowed" | sed -n "s/^$room: //p")
-    # run and tokenize stand on the public header alone, as any other program would
-    case $file in cli/answer.* | cli/chat_template.* | cli/prompt.* | cli/run.c | cli/tokenize.c | cli/interrupt.c) rooms=cli ;; esac
+    # run, chat and tokenize stand on the public header alone, as any other program would
+    case $file in cli/answer.* | cli/chat*.* | cli/prompt.* | cli/run.* | cli/tokenize.c | cli/interrupt.*) rooms=cli ;; esac
     for other in $(sed -n 's|^#include "\([a-z]*\)/.*|\1|p' "$file" | sort -u); do
         case " $rooms " in
         *" $other "*) ;;

@@ -21,9 +21,15 @@ char *history_default_path(void) {
     return n < 0 ? NULL : path;
 }
 
+static bool is_blank(const char *text, size_t n) {
+    while (n > 0 && (*text == ' ' || *text == '\n' || *text == '\t')) text++, n--;
+    return n == 0;
+}
+
 static bool keep(history *h, const char *text, size_t n) {
     const history_item *last = h->n ? &h->items[h->n - 1] : NULL;
-    if (n == 0 || n > HISTORY_MAX_TEXT || (last && last->n == n && memcmp(last->text, text, n) == 0)) return false;
+    if (is_blank(text, n) || n > HISTORY_MAX_TEXT || (last && last->n == n && memcmp(last->text, text, n) == 0))
+        return false;
     if (h->n == HISTORY_MAX) {
         free(h->items[0].text);
         memmove(h->items, h->items + 1, --h->n * sizeof *h->items);

@@ -22,7 +22,7 @@ typedef struct {
 char *history_default_path(void);
 /* Reads the file, and shortens it where it has grown to twice its measure. A file that is missing is an empty one. */
 bool history_load(history *h, gguf_error *err);
-/* Adds a message unless it is empty or the same as the last one, here and (one write) in the file, which only its owner
+/* Adds a message unless it is blank or the same as the last one, here and (one write) in the file, which only its owner
  * can read. */
 bool history_add(history *h, const char *text, size_t n, gguf_error *err);
 void history_free(history *h);

@@ -163,6 +163,23 @@ json_step json_next(json_object *o, json_member *m) {
     return JSON_MEMBER;
 }
 
+json_step json_next_item(json_object *o, const char **value, size_t *n) {
+    reader r = {o->p, o->end};
+    if (o->first && !accept(&r, '[')) return JSON_MALFORMED;
+    if (accept(&r, ']')) {
+        skip_space(&r);
+        return r.p == r.end ? JSON_END : JSON_MALFORMED;
+    }
+    if (!o->first && !accept(&r, ',')) return JSON_MALFORMED;
+    skip_space(&r);
+    *value = r.p;
+    if (!skip_value(&r, 0)) return JSON_MALFORMED;
+    *n = (size_t)(r.p - *value);
+    o->p = r.p;
+    o->first = false;
+    return JSON_MEMBER;
+}
+
 bool json_read_string(const char *text, size_t n, buffer *out) {
     reader r = {text, text + n};
     return take_string(&r, out) && r.p == r.end && !out->failed;

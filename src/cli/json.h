@@ -23,6 +23,9 @@ typedef enum { JSON_END, JSON_MEMBER, JSON_MALFORMED } json_step;
 json_object json_begin(const char *text, size_t n);
 json_step json_next(json_object *o, json_member *m);
 
+/* The same for the items of the one array that the text must be. */
+json_step json_next_item(json_object *o, const char **value, size_t *n);
+
 /* Appends a string's bytes to out; false where text[0..n) is no JSON string. Lone surrogates become U+FFFD. */
 bool json_read_string(const char *text, size_t n, buffer *out);
 

@@ -84,7 +84,6 @@ static place walk(line_view *v, const line_edit *e, buffer *out, place *last) {
 static void draw_prompt(line_view *v, const line_edit *e, buffer *out) {
     if (!e->searching) {
         add(out, v->prompt);
-        if (v->colour) add(out, v->colour);
         return;
     }
     add(out, "search \"");
@@ -109,7 +108,6 @@ void line_draw(line_view *v, const line_edit *e, buffer *out) {
     v->rows = window;
     walk(v, e, out, &last);
     v->rows = all;
-    if (v->colour && !e->searching) add(out, "\x1B[0m");
     add(out, "\x1B[J");
     add_move(out, last.row - cursor.row, 'A');
     add(out, "\r");
@@ -129,7 +127,8 @@ void line_resize(line_view *v, const line_edit *e, size_t columns, size_t rows) 
         utf8_char c = utf8_decode(e->text.data + i, e->text.data + e->text.n);
         here = put(v, at, c.cp, &at);
         i += c.n;
-        if (here.row >= v->top && at.row == here.row) width = at.column;
+        for (; row < here.row; row++, width = v->n_prompt) above += wrapped(width, columns);
+        if (row == at.row) width = at.column;
         for (; row < at.row; row++, width = v->n_prompt) above += wrapped(width, columns);
     }
     v->cursor_row = above + v->cursor_column / columns;

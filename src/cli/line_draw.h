@@ -9,7 +9,6 @@ typedef struct {
     size_t columns, rows; /* of the terminal */
     const char *prompt;   /* may hold colours */
     size_t n_prompt;      /* columns it takes; further rows are indented as much */
-    const char *colour;   /* before the text, or NULL; it ends with the text */
     size_t top;           /* the first row of the message that is shown: a long one is seen through a window */
     size_t cursor_row;    /* of the window: where the terminal's cursor was left */
     size_t cursor_column;

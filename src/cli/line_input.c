@@ -10,12 +10,17 @@
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 
-bool line_input_start(line_input *in, gguf_error *err) {
+static void say_history(const line_input *in, const gguf_error *err) {
+    if (err->code && in->verbose) print_line("run", err->message);
+}
+
+void line_input_start(line_input *in) {
+    gguf_error err = {0};
     in->edits = terminal_can_edit() && terminal_set(TERMINAL_QUIET);
     in->edit.past = &in->past;
-    if (!in->edits) return true;
-    in->past.path = history_default_path();
-    return history_load(&in->past, err);
+    if (in->edits) in->past.path = history_default_path();
+    if (in->edits) history_load(&in->past, &err);
+    say_history(in, &err);
 }
 
 static void flush_drawing(buffer *out) {
@@ -90,10 +95,12 @@ static line_result edit_message(line_input *in, buffer *out, gguf_error *err) {
 /* Lines of stdin as they are; one that ends in a backslash goes on in the next. */
 static line_result plain_message(line_input *in, const char **text, size_t *n, gguf_error *err) {
     buffer *all = &in->edit.text;
+    FILE *shown = isatty(STDERR_FILENO) ? stderr : isatty(STDOUT_FILENO) ? stdout : NULL;
     all->n = 0;
     ssize_t got = 0;
     for (bool more = true; more && got >= 0;) {
-        if (isatty(STDERR_FILENO)) fputs(all->n ? "  " : "> ", stderr);
+        if (shown) fputs(all->n ? "  " : "> ", shown);
+        if (shown) fflush(shown);
         errno = 0;
         interrupt_polled(false);
         got = getline(&in->line, &in->line_room, stdin);
@@ -122,8 +129,11 @@ line_result line_input_read(line_input *in, const char **text, size_t *n, gguf_e
     line_result result = edit_message(in, &out, err);
     terminal_set(TERMINAL_QUIET);
     buffer_free(&out);
-    *text = in->edit.text.data;
+    *text = in->edit.text.n ? in->edit.text.data : "";
     *n = in->edit.text.n;
+    gguf_error history_err = {0};
+    if (result == LINE_MESSAGE) history_add(&in->past, *text, *n, &history_err);
+    say_history(in, &history_err);
     return result;
 }
 

@@ -6,18 +6,19 @@
 
 typedef enum { LINE_MESSAGE, LINE_END, LINE_FAILED } line_result;
 
-/* Zero but for `view.prompt`, `view.n_prompt` and `view.colour` to begin with. */
+/* Zero but for `view.prompt`, `view.n_prompt` and `verbose` to begin with. */
 typedef struct {
     line_edit edit;
     line_view view;
     history past;
-    bool started, edits; /* whether lines are edited */
-    char *line;          /* getline's */
+    bool edits;   /* lines are edited */
+    bool verbose; /* say where the history cannot be read or kept; all else works without it */
+    char *line;   /* getline's */
     size_t line_room;
 } line_input;
 
-/* Reads the history, if lines are edited. A failure is no reason to end: without history all else works. */
-bool line_input_start(line_input *in, gguf_error *err);
+/* Reads the history, if lines are edited. */
+void line_input_start(line_input *in);
 /* Reads a message into *text, valid until the next call, and keeps it in the history. Between calls the terminal shows
  * no keys, and keeps them for the next message. LINE_END: end of file, Ctrl-D, Ctrl-C twice, or --timeout ran out. */
 line_result line_input_read(line_input *in, const char **text, size_t *n, gguf_error *err);

@@ -9,9 +9,10 @@
 #include "cli/output.h"
 
 const command commands[] = {
-    {"run", CMD_RUN, "-m model.gguf -p \"prompt\" [options]",
-     "Prints the model's answer to a prompt, or its continuation.",
+    {"run", CMD_RUN, "-m model.gguf [-p \"prompt\"] [options]",
+     "Prints the model's answer to a prompt, or its continuation. Without a prompt, on a terminal, it is a chat.",
      "Examples:\n"
+     "  gguf-run -m model.gguf\n"
      "  gguf-run -m model.gguf -p \"Once upon a time\" -n 100\n"
      "  git diff | gguf-run -m model.gguf -f - -p \"\\n\\nA summary of this change:\" --temp 0\n"
      "  gguf-run -m model.gguf -p \"2 + 2 =\" -n 8 --json | jq -r .text",

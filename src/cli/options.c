@@ -40,7 +40,8 @@ static const flag flags[] = {
     {CMD_RUN,      "--profile", NULL, OPT_ON, F(profile), 0, 0, NULL, "print time and bytes by kind of operation on stderr"},
     {CMD_RUN,      "--timeout", "S", OPT_REAL, F(timeout), 0, 1e9, NULL, "stop after S seconds with exit code 6; what was made is printed"},
     {CMD_RUN,      "-st, --single-turn", NULL, OPT_ON, F(single_turn), 0, 0, NULL, "end a chat after the first answer"},
-    {CMD_RUN,      "--keep", "N", OPT_INT, F(keep), -1, 1e9, NULL, "tokens of the beginning that stay when a chat's context is full (-1: all of the first prompt)"},
+    {CMD_RUN,      "--keep", "N", OPT_INT, F(keep), -1, 1e9, NULL, "tokens of the beginning that stay when a chat's context is full (-1: the first turn)"},
+    {CMD_RUN,      "--context-shift", NULL, OPT_ON, F(context_shift), 0, 0, NULL, "leave out a chat's oldest turns when the context is full"},
     {CMD_RUN,      "-v, --verbose", NULL, OPT_ON, F(verbose), 0, 0, NULL, "say on stderr what is loaded and used"},
 
     {CMD_RUN,      "-s, --seed", "N", OPT_INT, F(seed), -1, 9e15, NULL, "seed of the sampler (-1: draw one)"},

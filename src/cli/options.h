@@ -56,6 +56,7 @@ typedef struct {
     option_list stops;
     int64_t keep;     /* of a chat whose context is full: tokens of the beginning that stay */
     bool single_turn; /* of a chat */
+    bool context_shift;
     /* sampler */
     int64_t seed; /* -1: drawn */
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty;

@@ -16,51 +16,35 @@ static bool reads_think_variable(const gguf_chat_template *t) {
     return false;
 }
 
-static void add_message(FILE *out, const char *role, const char *text, size_t n, const char *more) {
-    fprintf(out, "{\"role\":\"%s\",\"content\":", role);
-    char *whole = NULL;
-    size_t n_whole = 0;
-    FILE *joined = open_memstream(&whole, &n_whole);
-    if (joined) {
-        if (n) fwrite(text, 1, n, joined);
-        fputs(more, joined);
-        fclose(joined);
-    }
-    json_string(out, whole ? whole : "", n_whole);
-    free(whole);
-    fputc('}', out);
+static bool no_memory(gguf_error *err) {
+    err->code = GGUF_ERR_MEMORY;
+    snprintf(err->message, sizeof err->message, "not enough memory for the conversation");
+    return false;
 }
 
 /* The conversation as JSON; a word for templates that look for it in the system message turns thinking on or off. */
-static char *conversation(const options *o, const gguf_chat_template *t, const buffer *text, gguf_error *err) {
-    buffer system = {0};
+static char *messages_json(const options *o, const gguf_chat_template *t, const conversation *talk, gguf_error *err) {
     char *json = NULL;
     size_t n = 0;
     const char *word = o->think == THINK_OFF ? "/no_think" : "/think";
     bool by_word = o->think != THINK_AUTO && !reads_think_variable(t) && gguf_chat_template_contains(t, word);
-    if (o->system_file && !read_file(o->system_file, &system, err)) return NULL;
-    if (o->system) buffer_add(&system, o->system, strlen(o->system));
     FILE *out = open_memstream(&json, &n);
-    if (!out || system.failed) {
-        err->code = GGUF_ERR_MEMORY;
-        snprintf(err->message, sizeof err->message, "not enough memory for the conversation");
-        if (out) fclose(out);
-        buffer_free(&system);
-        return NULL;
-    }
-    fputc('[', out);
-    if (o->system || o->system_file || by_word) {
-        add_message(out, "system", system.data, system.n, by_word ? word : "");
-        fputc(',', out);
-    }
-    /* a file's or pipe's last line end is no part of what is said */
-    size_t size = text->n;
-    if (!o->prompt && size > 0 && text->data[size - 1] == '\n') size--;
-    add_message(out, "user", text->data, size, "");
-    fputc(']', out);
-    fclose(out);
+    bool ok = out && conversation_print(talk, by_word ? word : NULL, out);
+    if (out && fclose(out) == 0 && ok) return json;
+    no_memory(err);
+    free(json);
+    return NULL;
+}
+
+bool add_system_prompt(const options *o, conversation *talk, gguf_error *err) {
+    buffer system = {0};
+    if (!o->system && !o->system_file) return true;
+    bool ok = !o->system_file || read_file(o->system_file, &system, err);
+    if (o->system) buffer_add(&system, o->system, strlen(o->system));
+    if (system.failed) ok = no_memory(err);
+    ok = ok && conversation_set_system(talk, system.data, system.n, err);
     buffer_free(&system);
-    return json;
+    return ok;
 }
 
 /* --chat-template-kwargs, with what --think asks for. */
@@ -93,14 +77,14 @@ static bool find_close(const options *o, const gguf_vocab *v, rendered_prompt *o
     return n >= 0;
 }
 
-bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
-                   gguf_error *err) {
+bool render_conversation(const options *o, const gguf_model *model, const conversation *talk, rendered_prompt *out,
+                         gguf_error *err) {
     const gguf_vocab *v = gguf_model_vocab(model);
     gguf_chat_template *t = open_chat_template(o, model, err);
     if (!t) return err->code == GGUF_OK;
     buffer tools = {0};
     gguf_chat_text prompt = {0};
-    char *messages = conversation(o, t, text, err), *kwargs = messages ? template_kwargs(o) : NULL;
+    char *messages = messages_json(o, t, talk, err), *kwargs = messages ? template_kwargs(o) : NULL;
     bool ok = messages && kwargs && (!o->tools || read_file(o->tools, &tools, err));
     if (o->tools) buffer_add(&tools, "", 1);
     gguf_chat_params p = {.messages = messages,
@@ -124,4 +108,22 @@ bool render_prompt(const options *o, const gguf_model *model, const buffer *text
     free(messages);
     free(kwargs);
     return ok;
+}
+
+bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
+                   gguf_error *err) {
+    conversation talk = {0};
+    /* a file's or pipe's last line end is no part of what is said */
+    size_t n = text->n;
+    if (!o->prompt && n > 0 && text->data[n - 1] == '\n') n--;
+    bool ok = add_system_prompt(o, &talk, err) && conversation_add(&talk, "user", text->data, n, NULL, 0, err) &&
+              render_conversation(o, model, &talk, out, err);
+    conversation_free(&talk);
+    return ok;
+}
+
+void rendered_free(rendered_prompt *p) {
+    free(p->ids);
+    free(p->close_ids);
+    *p = (rendered_prompt){0};
 }

@@ -3,6 +3,7 @@
 #define CLI_PROMPT_H
 
 #include "cli/answer.h"
+#include "cli/conversation.h"
 #include "cli/options.h"
 
 typedef struct {
@@ -17,5 +18,12 @@ typedef struct {
 /* Renders the system prompt and `text` as a user's message, with the options' template, tools and arguments. */
 bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
                    gguf_error *err);
+
+/* The same for a conversation whose last message is to be answered. */
+bool render_conversation(const options *o, const gguf_model *model, const conversation *talk, rendered_prompt *out,
+                         gguf_error *err);
+/* Puts the options' system message, if there is one, into a conversation. */
+bool add_system_prompt(const options *o, conversation *talk, gguf_error *err);
+void rendered_free(rendered_prompt *p);
 
 #endif

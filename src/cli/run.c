@@ -9,36 +9,10 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/prompt.h"
+#include "cli/run.h"
 #include "cli/sampling.h"
 
-/* Everything of one run. */
-typedef struct {
-    const options *o;
-    gguf_model *model;
-    const gguf_vocab *vocab;
-    gguf_session *session;
-    gguf_sampler *sampler;
-    uint64_t seed;
-    int32_t *ids; /* the prompt's */
-    size_t n_ids;
-    int32_t *banned; /* tokens that --ignore-eos rules out */
-    size_t n_banned;
-    text_stream out;
-    gguf_detokenizer text_state;
-    text_stream aside; /* the thinking */
-    answer said;
-    size_t shown; /* of its text, printed */
-    size_t thought_shown;
-    buffer answer_ids; /* int32_t each */
-    int64_t n_answer;
-    int64_t n_thought; /* tokens of the thinking */
-    int32_t *forced;   /* the ids that end the thinking */
-    size_t n_forced, next_forced;
-    const char *stop; /* why it ended: eos stop length context interrupt timeout */
-    double prompt_s, gen_s;
-} run;
-
-static double now(void) {
+double run_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -53,7 +27,7 @@ static uint64_t draw_seed(void) {
     return (x ^ x >> 32) & 0xFFFFFFFF;
 }
 
-static bool open_all(run *r, gguf_error *err) {
+bool run_open(run *r, gguf_error *err) {
     const options *o = r->o;
     gguf_model_params mp = model_params(o, "run", false);
     r->model = gguf_model_open(o->model, &mp, err);
@@ -75,7 +49,7 @@ static bool open_all(run *r, gguf_error *err) {
     return r->sampler != NULL;
 }
 
-static bool ban_ends(run *r, gguf_error *err) {
+bool run_ban_ends(run *r, gguf_error *err) {
     uint32_t n = gguf_vocab_size(r->vocab);
     for (uint32_t i = 0; r->o->ignore_eos && i < n; i++) {
         if (!gguf_vocab_is_end(r->vocab, (int32_t)i)) continue;
@@ -157,7 +131,7 @@ static void show_thinking(run *r) {
 }
 
 /* The answer begins on a line of its own. */
-static void end_thinking(run *r) {
+void run_end_thinking(run *r) {
     if (r->thought_shown == 0 || r->aside.out == NULL) return;
     text_write(&r->aside, "\n", 1);
     text_end(&r->aside);
@@ -245,7 +219,7 @@ static void show(run *r, int32_t id, size_t to) {
         return;
     }
     show_thinking(r);
-    if (to > r->shown) end_thinking(r);
+    if (to > r->shown) run_end_thinking(r);
     if (!r->o->json && to > r->shown) text_write(&r->out, r->said.text.data + r->shown, to - r->shown);
     r->shown = to;
 }
@@ -276,7 +250,7 @@ static void print_json(run *r) {
     printf(",\"seed\":%llu}\n", (unsigned long long)r->seed);
 }
 
-static void print_timings(const run *r) {
+void run_print_timings(const run *r) {
     bool wanted = r->o->timings < 0 ? isatty(STDERR_FILENO) == 1 : r->o->timings == 1;
     if (!wanted) return;
     fprintf(stderr, "prompt: %zu tokens in %.2f s (%.1f tokens/s), generation: %lld tokens in %.2f s (%.1f tokens/s)\n",
@@ -335,9 +309,9 @@ static bool take_token(run *r, int32_t id) {
 }
 
 /* One token after another until something ends it: sets r->stop. */
-static bool generate(run *r, gguf_error *err) {
+bool run_generate(run *r, gguf_error *err) {
     int64_t limit = r->o->n_predict < 0 ? INT64_MAX : r->o->n_predict;
-    double begin = now();
+    double begin = run_now();
     bool ok = true;
     while (!r->stop) {
         if (r->n_answer >= limit) {
@@ -363,7 +337,7 @@ static bool generate(run *r, gguf_error *err) {
         r->stop = ok ? stop_name() : "error";
         break;
     }
-    r->gen_s = now() - begin;
+    r->gen_s = run_now() - begin;
     if (strcmp(r->stop, "stop") == 0) return ok;
     answer_end(&r->said, r->o->special);
     if (r->o->jsonl) {
@@ -376,9 +350,9 @@ static bool generate(run *r, gguf_error *err) {
 
 static bool read_prompt(run *r, gguf_error *err) {
     for (size_t i = 0; i < r->n_ids; i++) gguf_sampler_accept(r->sampler, r->ids[i]);
-    double begin = now();
+    double begin = run_now();
     bool ok = gguf_session_decode(r->session, r->ids, r->n_ids, err);
-    r->prompt_s = now() - begin;
+    r->prompt_s = run_now() - begin;
     if (!ok && err->code == GGUF_ERR_STOPPED) {
         r->stop = stop_name();
         return true;
@@ -388,13 +362,13 @@ static bool read_prompt(run *r, gguf_error *err) {
 
 static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
     bool chat = false;
-    if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !ban_ends(r, err))
+    if (!chat_prompt(r, text, &chat, err) || (!chat && !tokenize_prompt(r, text, err)) || !run_ban_ends(r, err))
         return false;
     interrupt_polled(true);
     r->text_state = (gguf_detokenizer){.inside = true, .special = true};
     if (r->o->echo && !r->o->json && !r->o->jsonl) text_write(&r->out, text->data, text->n);
-    bool ok = read_prompt(r, err) && (r->stop || generate(r, err));
-    end_thinking(r);
+    bool ok = read_prompt(r, err) && (r->stop || run_generate(r, err));
+    run_end_thinking(r);
     text_end(&r->out);
     if (!ok) return false;
     if (r->o->json) {
@@ -411,7 +385,7 @@ static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
         fprintf(stderr, "gguf-run: the context of %u positions is full (a larger one: -c)\n",
                 gguf_session_context(r->session));
     }
-    print_timings(r);
+    run_print_timings(r);
     print_profile(r);
     return true;
 }
@@ -426,7 +400,7 @@ static void say_what_is_used(const run *r) {
     print_line("run", line);
 }
 
-static void close_all(run *r) {
+void run_close(run *r) {
     gguf_sampler_close(r->sampler);
     gguf_session_close(r->session);
     gguf_model_close(r->model);
@@ -437,24 +411,34 @@ static void close_all(run *r) {
     free(r->banned);
 }
 
+static int answer_once(run *r, const buffer *text) {
+    gguf_error err = {0};
+    return answer_prompt(r, text, &err) ? 0 : report("run", &err);
+}
+
+/* Nobody asks for a text but a person at a terminal: it is a chat. */
+static bool is_chat(const options *o) {
+    return !o->prompt && !o->file && !o->raw && !o->json && !o->jsonl && isatty(STDIN_FILENO) == 1;
+}
+
 int run_main(const options *o) {
     if (wants_template_list(o)) return list_chat_templates(), finish_stdout(0);
     run r = {.o = o, .out = text_stream_to(stdout), .aside = text_stream_to(o->show_thinking ? stdout : stderr)};
     gguf_error err = {0};
     buffer text = {0};
+    bool chat = is_chat(o);
     interrupt_install("run", o->timeout);
-    bool ok = read_text(o, &text, &err) && open_all(&r, &err);
+    bool ok = (chat || read_text(o, &text, &err)) && run_open(&r, &err);
     if (ok && o->verbose) say_what_is_used(&r);
-    ok = ok && answer_prompt(&r, &text, &err);
-    int code = ok ? 0 : report("run", &err);
-    if (ok && r.stop && strcmp(r.stop, "timeout") == 0) {
+    int code = !ok ? report("run", &err) : chat ? chat_main(&r) : answer_once(&r, &text);
+    if (code == 0 && r.stop && strcmp(r.stop, "timeout") == 0) {
         fprintf(stderr, "gguf-run: --timeout ran out\n");
         code = GGUF_ERR_STOPPED;
     }
+    bool interrupted = code == 0 && interrupt_reason() == STOP_INTERRUPT;
     code = finish_stdout(code);
-    bool interrupted = ok && interrupt_reason() == STOP_INTERRUPT;
     buffer_free(&text);
-    close_all(&r);
+    run_close(&r);
     if (interrupted) interrupt_finish();
     return code;
 }

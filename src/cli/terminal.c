@@ -29,9 +29,9 @@ static const char paste_on[] = "\x1B[?2004h", paste_off[] = "\x1B[?2004l";
 static void apply(terminal_mode mode) {
     const struct termios *const modes[] = {&found, &quiet, &keys};
     const char *marks = mode == TERMINAL_KEYS ? paste_on : mode_now == TERMINAL_KEYS ? paste_off : "";
+    while (tcsetattr(STDIN_FILENO, TCSADRAIN, modes[mode]) != 0 && errno == EINTR) continue;
     ssize_t ignored = write(STDERR_FILENO, marks, strlen(marks));
     (void)ignored;
-    while (tcsetattr(STDIN_FILENO, TCSADRAIN, modes[mode]) != 0 && errno == EINTR) continue;
     mode_now = (sig_atomic_t)mode;
 }
 
@@ -39,13 +39,14 @@ static void put_back(void) {
     if (mode_now != TERMINAL_FOUND) apply(TERMINAL_FOUND);
 }
 
-static void on_deadly(int sig) {
+static void on_deadly(int sig, siginfo_t *info, void *context) {
     int kept = errno;
+    (void)context;
     put_back();
     for (size_t i = 0; i < N_DEADLY; i++) {
         if (deadly[i] != sig) continue;
         sigaction(sig, &before[i], NULL);
-        if (i < FIRST_REPEATED || sig == SIGABRT) raise(sig);
+        if (i < FIRST_REPEATED || info->si_code <= 0) raise(sig); /* 0 and below: somebody sent it */
     }
     errno = kept;
 }
@@ -55,13 +56,11 @@ static void on_change(int sig) {
     changed = 1;
 }
 
-static void handle(int sig, void (*handler)(int), struct sigaction *old) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;
-    if (sigaction(sig, NULL, old) != 0 || old->sa_handler == SIG_IGN) return; /* what is ignored stays so */
-    sigaction(sig, &action, NULL);
+/* Installs a handler, unless the signal is ignored. */
+static void handle(int sig, struct sigaction action, struct sigaction *old) {
+    action.sa_flags |= SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(sig, NULL, old) == 0 && old->sa_handler != SIG_IGN) sigaction(sig, &action, NULL);
 }
 
 static bool install(void) {
@@ -74,9 +73,10 @@ static bool install(void) {
     keys = quiet;
     keys.c_lflag &= (tcflag_t)~ISIG;
     keys.c_iflag &= (tcflag_t) ~(ICRNL | INLCR | IXON | ISTRIP);
-    for (size_t i = 0; i < N_DEADLY; i++) handle(deadly[i], on_deadly, &before[i]);
-    handle(SIGWINCH, on_change, &ignored);
-    handle(SIGCONT, on_change, &ignored);
+    for (size_t i = 0; i < N_DEADLY; i++)
+        handle(deadly[i], (struct sigaction){.sa_sigaction = on_deadly, .sa_flags = SA_SIGINFO}, &before[i]);
+    handle(SIGWINCH, (struct sigaction){.sa_handler = on_change}, &ignored);
+    handle(SIGCONT, (struct sigaction){.sa_handler = on_change}, &ignored);
     interrupt_before_end(put_back);
     atexit(put_back);
     return true;

@@ -268,27 +268,10 @@ static void test_draw(void) {
 
 /* After any keys the screen looks as if the message had been drawn at once, and the cursor stands at its place. */
 static void test_draw_random(void) {
-    static const char *const keys[] = {"a",
-                                       "bc ",
-                                       "\xC3\xBC",
-                                       "\xE6\x97\xA5",
-                                       "e\xCC\x81",
-                                       "\t",
-                                       LEFT,
-                                       RIGHT,
-                                       UP,
-                                       DOWN,
-                                       "\x1B\r",
-                                       "\x7F",
-                                       "\x01",
-                                       "\x05",
-                                       "\x17",
-                                       "\x0B",
-                                       "\x19",
-                                       "\x1B"
-                                       "b",
-                                       "a long text ",
-                                       "\x12"};
+    /* clang-format off */
+    static const char *const keys[] = {"a", "bc ", "\xC3\xBC", "\xE6\x97\xA5", "e\xCC\x81", "\t", LEFT, RIGHT, UP, DOWN,
+        "\x1B\r", "\x7F", "\x01", "\x05", "\x17", "\x0B", "\x19", "\033b", "a long text ", "\x12"};
+    /* clang-format on */
     history past = {0};
     history_add(&past, "an older message\nof two lines", 29, NULL);
     uint32_t random = 1;
@@ -330,6 +313,15 @@ static void test_resize(void) {
     CHECK(v.cursor_row == 2 && v.cursor_column == 5);
     line_resize(&v, &e, 10, 10);
     CHECK(v.cursor_row == 4); /* 23 columns are three rows now */
+    line_view wrapped = {.rows = 10, .columns = 30, .prompt = "> ", .n_prompt = 2};
+    line_edit more = {0};
+    type(&more, "a message of more than one row's thirty columns");
+    out.n = 0;
+    line_draw(&wrapped, &more, &out);
+    CHECK(wrapped.cursor_row == 1);
+    line_resize(&wrapped, &more, 15, 10);
+    CHECK(wrapped.cursor_row == 3); /* 29 columns are two rows, and the cursor is in the second of the rest */
+    line_edit_free(&more);
     line_view wider = {.rows = 10, .columns = 10, .prompt = "> ", .n_prompt = 2};
     out.n = 0;
     line_draw(&wider, &e, &out);
