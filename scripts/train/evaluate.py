@@ -1,9 +1,10 @@
 """Measure models on held-out text: python evaluate.py DIR MODEL.gguf ... [--prompts PROMPTS.jsonl]
+           [--engine BUILD]
 
 Held-out documents come from the same rules as the corpus, so some of their shorter sentences ("The end.") do stand
 in the corpus. The loss is therefore given twice: over everything, and over the sentences that the corpus does not
 have. Sums are asked only with pairs of numbers that never meet in the corpus. With --prompts, says which sentences
-of the prompts stand in the corpus.
+of the prompts stand in the corpus. With --engine the commands in BUILD compute, instead of PyTorch.
 """
 import argparse
 import json
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from chat import END, THINK, prompt
+from engine import Engine
 from reader import load_gguf
 from tasks import held_out_sum
 
@@ -87,7 +89,10 @@ def answer_all(model, tok, prompts, limit=64):
 def sum_score(model, tok, count, thinking):
     asked = sums_to_ask(count)
     text = {q: prompt(["What is %d %s %d?" % q[:3]], thinking=thinking) for q in asked}
-    answers = answer_all(model, tok, list(text.values()))
+    if isinstance(model, Engine):
+        answers = {t: model.generate(t, limit=64) for t in text.values()}
+    else:
+        answers = answer_all(model, tok, list(text.values()))
     right = lambda q: answers[text[q]].endswith("= %d." % q[3])
     part = lambda op: [right(q) for q in asked if q[1] == op]
     mean = lambda x: 100 * sum(x) / len(x)
@@ -110,6 +115,7 @@ def main():
     ap.add_argument("--sums", type=int, default=200)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--prompts")
+    ap.add_argument("--engine", metavar="BUILD")
     o = ap.parse_args()
     torch.set_num_threads(o.threads)
     known = known_sentences(o.dir + "/train.txt")
@@ -119,6 +125,7 @@ def main():
         check_prompts(o.prompts, known)
     for path in o.models:
         model, tok = load_gguf(path)
+        model = Engine(o.engine, path) if o.engine else model
         every, new = losses(model, tok, docs, known)
         print("%s: loss %.4f over %d tokens, %.4f over the %d of new sentences" % (path.split("/")[-1], *every, *new), flush=True)
         for thinking in (False, True):
