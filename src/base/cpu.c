@@ -9,16 +9,21 @@
 
 #include "base/cgroup.h"
 
-static const char *const names[CPU_TIER_COUNT] = {[CPU_SCALAR] = "scalar",
-                                                  [CPU_AVX2] = "avx2",
-                                                  [CPU_AVXVNNI] = "avxvnni",
-                                                  [CPU_AVX512] = "avx512",
-                                                  [CPU_NEON] = "neon"};
+static const char *const names[CPU_TIER_COUNT] =
+    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVXVNNI] = "avxvnni",
+     [CPU_AVX512] = "avx512", [CPU_AMX] = "amx",   [CPU_NEON] = "neon"};
 
 const char *cpu_tier_name(cpu_tier tier) { return names[tier]; }
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+
+/* Linux saves the tiles only of a process that asked for it. */
+static bool ask_for_tiles(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+}
 
 /* Which register files the operating system saves (XCR0); only to be asked where cpuid says OSXSAVE. */
 static unsigned saved_state(void) {
@@ -51,8 +56,14 @@ bool cpu_has(cpu_tier tier) {
         unsigned a71; /* of leaf 7.1, which the largest number of a subleaf in a says is there */
         return avx2 && a >= 1 && __get_cpuid_count(7, 1, &a71, &b, &c, &d) && (a71 & AVX_VNNI);
     }
-    return tier == CPU_AVX512 && avx2 && (b7 & BMI2) && (b7 & F) && (b7 & DQ) && (b7 & BW) && (b7 & vl) &&
-           (c7 & VBMI) && (c7 & VBMI2) && (c7 & VNNI) && (saved_state() & zmm) == zmm;
+    enum { AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
+    const unsigned tiles = 3u << 17;
+    unsigned d7 = d; /* of leaf 7 */
+    bool avx512 = avx2 && (b7 & BMI2) && (b7 & F) && (b7 & DQ) && (b7 & BW) && (b7 & vl) && (c7 & VBMI) &&
+                  (c7 & VBMI2) && (c7 & VNNI) && (saved_state() & zmm) == zmm;
+    if (tier == CPU_AVX512) return avx512;
+    return tier == CPU_AMX && avx512 && (d7 & AMX_TILE) && (d7 & AMX_INT8) && (saved_state() & tiles) == tiles &&
+           ask_for_tiles();
 }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>

@@ -13,7 +13,7 @@
 #include "kernel/generic.h"
 
 /* PANEL: inputs that a panel holds. GROUPS: panels that are kept at once. */
-enum { TILE = 12, PANEL = 1024, GROUPS = 4 };
+enum { TILE = 12, MAX_TILE = 16, PANEL = 512, GROUPS = 8 };
 
 /* ---- the panel ------------------------------------------------------------------------------- */
 
@@ -370,7 +370,18 @@ INLINE void pair_sums(const __m512i *pairs, const int16_t *sum, size_t n, __m512
     }
 }
 
-/* Block `at` of the panel against n tokens: acc[t] goes on. */
+/* acc[t] goes on with the value of block `at`, and with its minimums. */
+INLINE void finish_256(const panel *p, size_t at, const __m512 *value, const int16_t *sum, const float *scale, size_t n,
+                       __m512 *acc, const shape s) {
+    for (size_t t = 0; t < n; t++) acc[t] = _mm512_fmadd_ps(value[t], scaled(p->d[at], scale[t]), acc[t]);
+    if (!s.has_min) return;
+    __m512i other[MAX_TILE];
+    pair_sums(p->pairs + at * 8, sum, n, other);
+    for (size_t t = 0; t < n; t++)
+        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
+}
+
+/* Block `at` of the panel against n tokens. */
 INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
                      __m512 acc[TILE], const shape s) {
     __m512i other[TILE];
@@ -387,17 +398,12 @@ INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *
         int_sums(w, scales, q, s, n, other);
         for (size_t t = 0; t < n; t++) value[t] = _mm512_cvtepi32_ps(other[t]);
     }
-    for (size_t t = 0; t < n; t++) acc[t] = _mm512_fmadd_ps(value[t], scaled(p->d[at], scale[t]), acc[t]);
-    if (!s.has_min) return;
-    pair_sums(p->pairs + at * 8, sum, n, other);
-    for (size_t t = 0; t < n; t++)
-        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
+    finish_256(p, at, value, sum, scale, n, acc, s);
 }
 
-INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                    __m512 acc[TILE], const shape s) {
-    __m512i total[TILE];
-    dot_tile(p->q + at * 8, q, 32, 32, n, total);
+/* The same for a block of 32; total is its sum, without the offset. */
+INLINE void finish_32(const panel *p, size_t at, __m512i *total, const int16_t *sum, const float *scale, size_t n,
+                      __m512 *acc, const shape s) {
     for (size_t t = 0; t < n; t++) {
         if (!s.has_min) madd_broadcast(&total[t], _mm512_set1_epi16((short)-s.offset), sum + 2 * t);
         acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
@@ -405,6 +411,13 @@ INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *s
         __m512 m = _mm512_set1_ps((float)(sum[2 * t] + sum[2 * t + 1])); /* the file's m is the negated minimum */
         acc[t] = _mm512_fmadd_ps(m, scaled(p->dmin[at], scale[t]), acc[t]);
     }
+}
+
+INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    __m512 acc[TILE], const shape s) {
+    __m512i total[TILE];
+    dot_tile(p->q + at * 8, q, 32, 32, n, total);
+    finish_32(p, at, total, sum, scale, n, acc, s);
 }
 
 /* Sixteen rows that are read soon; at: NULL where there are none. */
@@ -440,12 +453,153 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
     for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
 }
 
+/* ---- the tile on AMX ------------------------------------------------------------------------- */
+
+/* Sixteen tokens at once: the panel is laid out as the second operand of a tile product wants it, and activations lie
+ * as the first one does, so that a row of the result is a token's sums with a lane for each row. The sums under one
+ * scale are stored and go on as vectors, while the products of the next block run. */
+enum { PARTS = 16 };
+
+typedef struct {
+    int32_t sum[PARTS][MAX_TILE][ROWS];
+} __attribute__((aligned(64))) parts;
+
+/* Inputs whose products one sum takes, of a tile product. */
+INLINE size_t amx_inputs(const shape s) { return s.block == 32 ? 32 : s.sub; }
+INLINE size_t amx_parts(const shape s) { return s.block == 32 || s.sums == SUMS_FLAT ? 1 : 256 / s.sub; }
+
+/* Shapes of the tiles: 0 to 3 sums, 4 and 5 activations, 6 and 7 weights. */
+INLINE void amx_begin(const shape s) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16]; /* of a row */
+        uint8_t rows[16];
+    } __attribute__((packed)) config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.bytes[i] = i == 4 || i == 5 ? (uint16_t)amx_inputs(s) : 64;
+        config.rows[i] = i < 6 ? 16 : (uint8_t)(amx_inputs(s) / 4);
+    }
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
+}
+
+INLINE void amx_end(void) { __asm__ volatile("tilerelease"); }
+
+#define AMX_LOAD_AND_MULTIPLY(c, a, b)                                                                                 \
+    "tileloadd (%[q],%[stride]), %%tmm" #a "\n\ttileloadd (%[w],%[line]), %%tmm" #b "\n\ttdpbsud %%tmm" #b             \
+    ", %%tmm" #a ", %%tmm" #c "\n\t"
+#define AMX(c, text)                                                                                                   \
+    __asm__ volatile(text                                                                                              \
+                     :                                                                                                 \
+                     : [q] "r"(q), [w] "r"(w), [stride] "r"(s.block), [line] "r"((size_t)64), [out] "r"(out)           \
+                     : "memory")
+#define AMX_SUM(c, a, b)                                                                                               \
+    AMX(c, "tilezero %%tmm" #c "\n\t" AMX_LOAD_AND_MULTIPLY(c, a, b) "tilestored %%tmm" #c ", (%[out],%[line])")
+
+/* Part i of a block. */
+INLINE void amx_sum(const __m512i *w, const int8_t *q, size_t i, int32_t *out, const shape s) {
+    w += i * amx_inputs(s) / 4;
+    q += i * amx_inputs(s);
+    if (s.sums == SUMS_FLAT && s.block == 256) {
+        AMX(0, "tilezero %%tmm0");
+        for (size_t k = 0; k < 256; k += s.sub, w += s.sub / 4, q += s.sub) AMX(0, AMX_LOAD_AND_MULTIPLY(0, 4, 6));
+        AMX(0, "tilestored %%tmm0, (%[out],%[line])");
+    } else if (i % 4 == 0) {
+        AMX_SUM(0, 4, 6);
+    } else if (i % 4 == 1) {
+        AMX_SUM(1, 5, 7);
+    } else if (i % 4 == 2) {
+        AMX_SUM(2, 4, 6);
+    } else {
+        AMX_SUM(3, 5, 7);
+    }
+}
+
+INLINE __m512i amx_take(const parts *x, size_t i, size_t t) { return _mm512_load_si512(x->sum[i][t]); }
+
+/* Where blocks of a tile's tokens begin. */
+typedef struct {
+    const panel *p;
+    const int8_t *q;
+    size_t next; /* bytes from a block's activations to the next one's */
+} amx_source;
+
+INLINE void amx_block_sum(const amx_source *x, size_t b, size_t i, parts *out, const shape s) {
+    amx_sum(x->p->q + b * s.block / 4, x->q + b * x->next, i, out->sum[i][0], s);
+}
+
+/* The value of block b in `now`; meanwhile the sums of block b + 1 are made in `to_come`, if `more`. */
+INLINE void amx_values(const amx_source *x, size_t b, bool more, const parts *now, parts *to_come, const int16_t *sum,
+                       __m512 value[MAX_TILE], const shape s) {
+    const __m512i *scales = x->p->scale + b * 16;
+    if (s.sums == SUMS_FLOAT) {
+        __m512 half[2][MAX_TILE];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++) {
+            __m512 scale = _mm512_castsi512_ps(scales[i]), *to = half[i / 4];
+            if (more) amx_block_sum(x, b + 1, i, to_come, s);
+            for (size_t t = 0; t < MAX_TILE; t++) {
+                __m512 v = _mm512_cvtepi32_ps(amx_take(now, i, t));
+                to[t] = i % 4 == 0 ? _mm512_mul_ps(v, scale) : _mm512_fmadd_ps(v, scale, to[t]);
+            }
+        }
+        for (size_t t = 0; t < MAX_TILE; t++) value[t] = _mm512_add_ps(half[0][t], half[1][t]);
+        return;
+    }
+    __m512i total[MAX_TILE];
+    if (s.has_min) {
+        for (size_t t = 0; t < MAX_TILE; t++) total[t] = zero();
+    } else {
+        pair_sums(x->p->pairs + b * 8, sum, MAX_TILE, total);
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < amx_parts(s); i++) {
+        if (more) amx_block_sum(x, b + 1, i, to_come, s);
+        for (size_t t = 0; t < MAX_TILE; t++) {
+            __m512i v = amx_take(now, i, t);
+            total[t] = _mm512_add_epi32(total[t], s.sums == SUMS_FLAT ? v : _mm512_mullo_epi32(v, scales[i]));
+        }
+    }
+    for (size_t t = 0; t < MAX_TILE; t++) value[t] = _mm512_cvtepi32_ps(total[t]);
+}
+
+/* As `tile`, for MAX_TILE tokens. */
+INLINE void amx_tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0,
+                     float *y, size_t y_stride, __mmask16 rows, const ahead to_come, const shape s) {
+    __m512 acc[MAX_TILE], value[MAX_TILE];
+    parts sums[2];
+    size_t at = first * n_tok + t0;
+    amx_source x = {p, a->q + at * s.block, n_tok * s.block};
+    for (size_t t = 0; t < MAX_TILE; t++) {
+        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
+    }
+    for (size_t i = 0; i < amx_parts(s); i++) amx_block_sum(&x, 0, i, &sums[0], s);
+    for (size_t b = 0; b < n_blocks; b++, at += n_tok) {
+        const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
+        parts *now = &sums[b % 2], *next = &sums[(b + 1) % 2];
+        bool more = b + 1 < n_blocks;
+        ask_for(to_come, b * s.bytes, s.bytes);
+        if (s.block == 256) {
+            amx_values(&x, b, more, now, next, sum, value, s);
+            finish_256(p, b, value, sum, a->scale + at, MAX_TILE, acc, s);
+        } else {
+            __m512i total[MAX_TILE];
+            if (more) amx_block_sum(&x, b + 1, 0, next, s);
+            for (size_t t = 0; t < MAX_TILE; t++) total[t] = amx_take(now, 0, t);
+            finish_32(p, b, total, sum, a->scale + at, MAX_TILE, acc, s);
+        }
+    }
+    for (size_t t = 0; t < MAX_TILE; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
 /* Panels of GROUPS x ROWS rows stay in L2 while a tile of tokens, which stays in L1, meets one after the other: the
  * activations, which may fill the last level, are read once for all these rows. */
 INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
-                         float *y, size_t y_stride, const shape s) {
+                         float *y, size_t y_stride, bool amx, const shape s) {
     size_t n_blocks = w->n_in / s.block, per_panel = PANEL / s.block;
     panel p[GROUPS];
+    if (amx) amx_begin(s);
     for (size_t row = row_begin; row < row_end; row += GROUPS * ROWS) {
         size_t n_rows = row_end - row < GROUPS * ROWS ? row_end - row : GROUPS * ROWS;
         for (size_t first = 0; first < n_blocks; first += per_panel) {
@@ -459,33 +613,43 @@ INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, si
             const uint8_t *next = last ? w->data + (row + GROUPS * ROWS) * w->row_bytes
                                        : w->data + row * w->row_bytes + (first + per_panel) * s.bytes;
             if (last && row + GROUPS * ROWS >= row_end) next = NULL;
-#define TILES_OF(size)                                                                                                 \
+#define TILES_OF(size, with, ...)                                                                                      \
     for (; t + size <= n_tok; t += size) {                                                                             \
         for (size_t r = 0; r < n_rows; r += ROWS) {                                                                    \
             ahead to_come = {t == 0 && next ? next + r * w->row_bytes : NULL, w->row_bytes};                           \
-            tile(&p[r / ROWS], a, n_tok, first, n, t, size, y + row + r, y_stride, first_lanes(n_rows - r), to_come,   \
-                 s);                                                                                                   \
+            with(&p[r / ROWS], a, n_tok, first, n, t, __VA_ARGS__ y + row + r, y_stride, first_lanes(n_rows - r),      \
+                 to_come, s);                                                                                          \
         }                                                                                                              \
     }
-            TILES_OF(12)
-            TILES_OF(8)
-            TILES_OF(4)
-            TILES_OF(2)
-            TILES_OF(1)
+            if (amx) TILES_OF(MAX_TILE, amx_tile)
+            TILES_OF(12, tile, 12, )
+            TILES_OF(8, tile, 8, )
+            TILES_OF(4, tile, 4, )
+            TILES_OF(2, tile, 2, )
+            TILES_OF(1, tile, 1, )
 #undef TILES_OF
         }
     }
+    if (amx) amx_end();
 }
 
 #define SLOT(name, ...)                                                                                                \
-    static void name##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
-                              float *y, size_t y_stride) {                                                             \
+    static void name##_many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
+                            float *y, size_t y_stride, bool amx) {                                                     \
         const shape s = {__VA_ARGS__};                                                                                 \
         if (n_tok == 1) {                                                                                              \
             avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);                                        \
-            return;                                                                                                    \
+        } else {                                                                                                       \
+            matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, amx &&n_tok >= MAX_TILE, s);                    \
         }                                                                                                              \
-        matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                 \
+    }                                                                                                                  \
+    static void name##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        name##_many(w, a, n_tok, row_begin, row_end, y, y_stride, false);                                              \
+    }                                                                                                                  \
+    static void name##_amx(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,      \
+                           float *y, size_t y_stride) {                                                                \
+        name##_many(w, a, n_tok, row_begin, row_end, y, y_stride, true);                                               \
     }
 
 /*         block bytes fill */
@@ -715,16 +879,26 @@ SLOT_PLAIN(f32, load_f32, 4)
 SLOT_PLAIN(f16, load_f16, 2)
 SLOT_PLAIN(bf16, load_bf16, 2)
 
+#define SLOTS(name)                                                                                                    \
+    [QUANT_Q4_0] = q4_0_##name, [QUANT_Q4_1] = q4_1_##name, [QUANT_Q5_0] = q5_0_##name, [QUANT_Q5_1] = q5_1_##name,    \
+    [QUANT_Q8_0] = q8_0_##name, [QUANT_Q2_K] = q2_k_##name, [QUANT_Q3_K] = q3_k_##name, [QUANT_Q4_K] = q4_k_##name,    \
+    [QUANT_Q5_K] = q5_k_##name, [QUANT_Q6_K] = q6_k_matmul, [QUANT_F32] = f32_matmul, [QUANT_F16] = f16_matmul,        \
+    [QUANT_BF16] = bf16_matmul, [QUANT_IQ1_S] = avx512_iq1_s, [QUANT_IQ1_M] = avx512_iq1_m,                            \
+    [QUANT_IQ2_XXS] = avx512_iq2_xxs, [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s,                    \
+    [QUANT_IQ3_XXS] = avx512_iq3_xxs, [QUANT_IQ3_S] = avx512_iq3_s, [QUANT_IQ4_NL] = avx512_iq4_nl,                    \
+    [QUANT_IQ4_XS] = avx512_iq4_xs, [QUANT_TQ1_0] = avx512_tq1_0, [QUANT_TQ2_0] = avx512_tq2_0,                        \
+    [QUANT_MXFP4] = avx512_mxfp4
+
 const kernels kernels_avx512 = {
     GENERIC_KERNELS_BUT_ATTEND("avx512"),
     .attend = attend_avx512,
-    .matmul = {[QUANT_F32] = f32_matmul,         [QUANT_F16] = f16_matmul,       [QUANT_BF16] = bf16_matmul,
-               [QUANT_Q4_0] = q4_0_matmul,       [QUANT_Q4_1] = q4_1_matmul,     [QUANT_Q5_0] = q5_0_matmul,
-               [QUANT_Q5_1] = q5_1_matmul,       [QUANT_Q8_0] = q8_0_matmul,     [QUANT_Q2_K] = q2_k_matmul,
-               [QUANT_Q3_K] = q3_k_matmul,       [QUANT_Q4_K] = q4_k_matmul,     [QUANT_Q5_K] = q5_k_matmul,
-               [QUANT_Q6_K] = q6_k_matmul,       [QUANT_IQ1_S] = avx512_iq1_s,   [QUANT_IQ1_M] = avx512_iq1_m,
-               [QUANT_IQ2_XXS] = avx512_iq2_xxs, [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s,
-               [QUANT_IQ3_XXS] = avx512_iq3_xxs, [QUANT_IQ3_S] = avx512_iq3_s,   [QUANT_IQ4_NL] = avx512_iq4_nl,
-               [QUANT_IQ4_XS] = avx512_iq4_xs,   [QUANT_TQ1_0] = avx512_tq1_0,   [QUANT_TQ2_0] = avx512_tq2_0,
-               [QUANT_MXFP4] = avx512_mxfp4},
+    .matmul = {SLOTS(matmul)},
 };
+
+#ifdef HAVE_AMX
+const kernels kernels_amx = {
+    GENERIC_KERNELS_BUT_ATTEND("amx"),
+    .attend = attend_avx512,
+    .matmul = {SLOTS(amx)},
+};
+#endif

@@ -11,6 +11,9 @@ static const kernels *const built[CPU_TIER_COUNT] = {
     [CPU_AVXVNNI] = &kernels_avxvnni,
 #endif
     [CPU_AVX512] = &kernels_avx512,
+#ifdef HAVE_AMX
+    [CPU_AMX] = &kernels_amx,
+#endif
 #elif defined(__aarch64__)
     [CPU_NEON] = &kernels_neon,
 #endif
@@ -30,7 +33,7 @@ const kernels *kernels_choose(gguf_error *err) {
             return k;
         }
     }
-    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avxvnni, avx512 and neon are known",
+    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avxvnni, avx512, amx and neon are known",
          forced ? forced : "");
     return NULL;
 }
