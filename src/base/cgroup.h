@@ -1,4 +1,4 @@
-/* Limits of the control group (version 2) that this process runs in. */
+/* Limits of the control groups that this process runs in. */
 #ifndef BASE_CGROUP_H
 #define BASE_CGROUP_H
 
@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The least of parse(first line of `file`) over this process's group and all groups above it, UINT64_MAX where none
- * has such a file. */
-uint64_t cgroup_least(const char *file, uint64_t (*parse)(const char *line));
+/* The least of limit(folder) over the folders of this process's group and of all groups above it, in version 2 and
+ * under the controller ("cpu", "memory") of version 1; limit gives UINT64_MAX where the folder names none. */
+uint64_t cgroup_least(const char *controller, uint64_t (*limit)(const char *folder));
 
-/* The first line of a file, without its newline; false where there is none. */
-bool read_first_line(const char *path, char *out, size_t size);
+/* The first line of a file in a folder, without its newline; false where there is none. */
+bool read_first_line(const char *folder, const char *file, char *out, size_t size);
 
 #endif

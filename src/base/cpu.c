@@ -88,20 +88,18 @@ int cpu_quota_cores(const char *cpu_max) {
     return cores < 1 ? 1 : cores > INT_MAX ? INT_MAX : (int)cores;
 }
 
-static uint64_t parse_quota(const char *line) {
+/* Version 2 has both numbers in one file, version 1 in two. */
+static uint64_t quota_of(const char *folder) {
+    char line[64], quota[32], period[32];
+    if (!read_first_line(folder, "cpu.max", line, sizeof line)) {
+        if (!read_first_line(folder, "cpu.cfs_quota_us", quota, sizeof quota) ||
+            !read_first_line(folder, "cpu.cfs_period_us", period, sizeof period)) {
+            return UINT64_MAX;
+        }
+        snprintf(line, sizeof line, "%.31s %.31s", quota, period);
+    }
     int cores = cpu_quota_cores(line);
     return cores > 0 ? (uint64_t)cores : UINT64_MAX;
-}
-
-/* The quota of cgroups of version 1 stands in two files. */
-static uint64_t old_quota(void) {
-    char quota[64], period[64], both[160];
-    if (!read_first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, sizeof quota) ||
-        !read_first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof period)) {
-        return UINT64_MAX;
-    }
-    snprintf(both, sizeof both, "%s %s", quota, period);
-    return parse_quota(both);
 }
 
 /* Cores rather than hardware threads: of each group of siblings the first in the mask counts. */
@@ -110,8 +108,8 @@ static int physical_cores(const cpu_set_t *mask, size_t size, int n_cpus) {
     for (int i = 0; i < n_cpus; i++) {
         if (!CPU_ISSET_S((size_t)i, size, mask)) continue;
         char path[128], line[256];
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", i);
-        if (!read_first_line(path, line, sizeof line)) {
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology", i);
+        if (!read_first_line(path, "thread_siblings_list", line, sizeof line)) {
             cores++;
             continue;
         }
@@ -140,8 +138,7 @@ int cpu_default_threads(void) {
     int n = 0;
     if (sched_getaffinity(0, size, mask) == 0) n = physical_cores(mask, size, n_cpus);
     CPU_FREE(mask);
-    uint64_t quota = cgroup_least("cpu.max", parse_quota), old = old_quota();
-    quota = old < quota ? old : quota;
+    uint64_t quota = cgroup_least("cpu", quota_of);
     if (quota < (uint64_t)n) n = (int)quota;
     return n < 1 ? 1 : n;
 }

@@ -25,19 +25,23 @@ static uint64_t parse_number(const char *line) {
     return end == line ? UINT64_MAX : v;
 }
 
-static uint64_t number_in(const char *path) {
+static uint64_t number_in(const char *folder, const char *file) {
     char line[64];
-    return read_first_line(path, line, sizeof line) ? parse_number(line) : UINT64_MAX;
+    return read_first_line(folder, file, line, sizeof line) ? parse_number(line) : UINT64_MAX;
+}
+
+/* By version 2 and by version 1. */
+static uint64_t group_limit(const char *folder) {
+    return least(number_in(folder, "memory.max"), number_in(folder, "memory.limit_in_bytes"));
 }
 
 uint64_t memory_limit(void) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t limit = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
-    limit = least(limit, cgroup_least("memory.max", parse_number));
-    limit = least(limit, number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes")); /* cgroups of version 1 */
+    limit = least(limit, cgroup_least("memory", group_limit));
     struct rlimit as;
     if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_cur != RLIM_INFINITY) {
-        uint64_t mapped = number_in("/proc/self/statm");
+        uint64_t mapped = number_in("/proc/self", "statm");
         mapped = mapped == UINT64_MAX ? 0 : mapped * (uint64_t)page;
         limit = least(limit, as.rlim_cur > mapped ? as.rlim_cur - mapped : 0);
     }

@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* How long to spin before sleeping: about 30 microseconds, longer than the gap between two operations of a
- * token and shorter than what anyone would notice as load. */
-enum { SPINS = 2000 };
+#include "base/clock.h"
+
+/* How long to spin before sleeping: longer than the gap between two operations of a token and shorter than what anyone
+ * would notice as load. The clock is asked every so many looks, since a pause lasts 3 to 50 ns. */
+static const double spin_seconds = 40e-6;
+enum { LOOKS = 64 };
 
 /* Kernels keep panels of weights on the stack, and some systems give a thread as little as 128 KiB. */
 enum { STACK = 1 << 20 };
@@ -70,9 +73,14 @@ static void gate_open(gate *g) {
 }
 
 static void gate_wait(gate *g, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&g->epoch, memory_order_acquire) != seen) return;
-        relax();
+    double end = 0, now = 0;
+    while (now <= end) {
+        for (int i = 0; i < LOOKS; i++) {
+            if (atomic_load_explicit(&g->epoch, memory_order_acquire) != seen) return;
+            relax();
+        }
+        now = clock_seconds();
+        if (end == 0) end = now + spin_seconds;
     }
     pthread_mutex_lock(&g->lock);
     atomic_fetch_add(&g->sleepers, 1);
