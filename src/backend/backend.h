@@ -71,7 +71,13 @@ typedef struct {
     rope_table *rope;
     const cache_layer *cache;
     uint32_t n_head; /* OP_ROPE, OP_ATTEND: heads in out */
-    float scale;     /* OP_ATTEND */
+    /* OP_ATTEND */
+    float scale;
+    float softcap;       /* of the scores; 0: none */
+    uint32_t window;     /* positions that a query sees, its own included; 0: all */
+    bool chunks;         /* windows begin at multiples of their size */
+    const float *slopes; /* [n_head], ALiBi's; NULL: none */
+    const float *sinks;  /* [n_head], scores that join the denominators alone; NULL: none */
 } op;
 
 typedef struct {
@@ -96,6 +102,9 @@ backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx
 void backend_free(backend *b);
 int backend_threads(const backend *b);
 const char *op_name(op_kind kind);
+
+/* Once for a list before it runs: makes room for what its operations keep between threads. */
+bool backend_prepare(backend *b, const op *ops, size_t n_ops, gguf_error *err);
 
 /* From now on every operation is timed into costs [OP_KIND_COUNT]; NULL ends that. */
 void backend_profile(backend *b, op_cost *costs);

@@ -1,18 +1,21 @@
 /*
- * The CPU backend. One parallel region a list: every thread walks the operations, takes items (rows, tokens, heads)
- * from a shared counter, and meets the others behind each operation. Items never share a sum, so that the number of
- * threads changes no bit.
+ * The CPU backend. One parallel region a list: every thread walks the operations, takes items (rows, tokens, chunks)
+ * from a shared counter, and meets the others behind each. Operations that follow one another and work token by token
+ * are one group: a thread takes a token through all of them, and they meet behind the last. Items never share a sum, so
+ * that the number of threads changes no bit.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "backend/backend.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/pool.h"
 #include "kernel/fmath.h"
 
-/* Rows of a matrix, and values of a vector, that a thread takes at once. */
-enum { MIN_ROWS = 16, MAX_ROWS = 256, PIECE = 2048 };
+/* Rows of a matrix, values of a vector, and chunks of the cache that a thread takes at once. */
+enum { MIN_ROWS = 16, MAX_ROWS = 256, PIECE = 2048, MAX_RUN = 4, MAX_SPLIT_TILES = 1024 };
 
 struct backend {
     const kernels *k;
@@ -23,10 +26,14 @@ struct backend {
     const op *ops;
     size_t n_ops;
     const step *step;
-    atomic_size_t next[3]; /* items handed out, of operation i in next[i % 3] */
+    atomic_size_t next[3]; /* items handed out, of group i in next[i % 3] */
     op_cost *costs;        /* [OP_KIND_COUNT], or NULL */
     atomic_size_t last;    /* the operation to leave after, or SIZE_MAX */
-    atomic_uint bad_token; /* the first token of that operation whose values are not finite, or UINT32_MAX */
+    atomic_ullong bad;     /* the first operation, and its first token, whose values are not finite; or NOT_BAD */
+    float *scratch;        /* [threads][ATTENTION_SCRATCH] */
+    float *parts;          /* of attention that is split by chunks: [tiles][chunks][queries][attention_part_size] */
+    size_t part_bytes;
+    atomic_uint *chunks_done; /* [MAX_SPLIT_TILES] of a tile */
 };
 
 /* Hands out items [*begin, *end) of n, up to `chunk` at a time; false when there are none left. */
@@ -37,9 +44,11 @@ static bool take(atomic_size_t *next, size_t n, size_t chunk, size_t *begin, siz
     return *begin < n;
 }
 
+#define NOT_BAD ULLONG_MAX
+
 static void report_token(backend *b, const op *o, size_t token) {
-    unsigned seen = atomic_load(&b->bad_token), mine = (unsigned)token;
-    while (mine < seen && !atomic_compare_exchange_weak(&b->bad_token, &seen, mine)) {}
+    unsigned long long mine = (unsigned long long)(o - b->ops) << 32 | token, seen = atomic_load(&b->bad);
+    while (mine < seen && !atomic_compare_exchange_weak(&b->bad, &seen, mine)) {}
     atomic_store(&b->last, (size_t)(o - b->ops));
 }
 
@@ -103,24 +112,6 @@ static void store(backend *b, const op *o, size_t t) {
 
 /* ---- operations by other items --------------------------------------------------------------- */
 
-/* Item i is head i mod n_head of token i / n_head. */
-static void attend(backend *b, const op *o, size_t item) {
-    const cache_layer *c = o->cache;
-    size_t t = item / o->n_head, h = item % o->n_head, kv = h / (o->n_head / c->n_head_kv);
-    attention_span span = {
-        .k = c->k + kv * c->n_ctx * quant_row_bytes(c->k_type, c->n_k),
-        .v = c->v + kv * c->n_ctx * quant_row_bytes(c->v_type, c->n_v),
-        .k_type = c->k_type,
-        .v_type = c->v_type,
-        .n_k = c->n_k,
-        .n_v = c->n_v,
-        .begin = 0,
-        .end = b->step->position + (uint32_t)t + 1,
-        .scale = o->scale,
-    };
-    b->k->attend(&span, o->in + (t * o->n_head + h) * c->n_k, o->out + (t * o->n_head + h) * c->n_v);
-}
-
 /* Items are pieces of a vector over all tokens; the operation is the same at every element. */
 static void silu_mul(backend *b, const op *o, size_t begin, size_t end) {
     b->k->silu_mul(o->in + begin, o->in2 + begin, end - begin, o->out + begin);
@@ -141,7 +132,8 @@ static void matmul_rows(backend *b, const op *o, size_t begin, size_t end) {
     }
 }
 
-static void matmul(backend *b, const op *o, atomic_size_t *next) {
+static void matmul(backend *b, const op *o, atomic_size_t *next, int thread) {
+    (void)thread;
     size_t rows = 0, begin, end;
     for (size_t i = 0; i < o->n_results; i++) rows += o->result[i].matrix->n_out;
     size_t chunk = rows / (8 * (size_t)pool_size(b->threads));
@@ -149,41 +141,204 @@ static void matmul(backend *b, const op *o, atomic_size_t *next) {
     while (take(next, rows, chunk, &begin, &end)) matmul_rows(b, o, begin, end);
 }
 
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* The queries of a tile: those of some heads that share a key head, of some tokens. */
+typedef struct {
+    size_t kv, head, n_heads, token, n_tokens;
+} tile;
+
+/* How an operation's queries come in tiles of at most ATTENTION_QUERIES, by key head. */
+typedef struct {
+    size_t group, heads, tokens;         /* heads that share a key head; heads and tokens of a tile */
+    size_t head_tiles, token_tiles, all; /* tiles of a key head by heads and by tokens; of the operation */
+} tiling;
+
+static tiling tiles_of(const backend *b, const op *o) {
+    tiling l = {.group = o->n_head / o->cache->n_head_kv};
+    l.heads = l.group < ATTENTION_QUERIES ? l.group : ATTENTION_QUERIES;
+    l.tokens = ATTENTION_QUERIES / l.heads;
+    l.head_tiles = (l.group + l.heads - 1) / l.heads;
+    l.token_tiles = (b->step->n_tok + l.tokens - 1) / l.tokens;
+    l.all = o->cache->n_head_kv * l.head_tiles * l.token_tiles;
+    return l;
+}
+
+/* One key head after another, so that its rows stay in the cache; the latest tokens, which see most, come first. */
+static tile tile_at(const backend *b, const tiling *l, size_t i) {
+    size_t late = l->token_tiles - 1 - i % l->token_tiles, heads = i / l->token_tiles;
+    tile t = {.kv = heads / l->head_tiles, .token = late * l->tokens};
+    size_t first = heads % l->head_tiles * l->heads;
+    t.head = t.kv * l->group + first;
+    t.n_heads = l->group - first < l->heads ? l->group - first : l->heads;
+    t.n_tokens = b->step->n_tok - t.token < l->tokens ? b->step->n_tok - t.token : l->tokens;
+    return t;
+}
+
+static uint32_t first_seen(const op *o, uint32_t position) {
+    if (o->window == 0) return 0;
+    if (o->chunks) return position / o->window * o->window;
+    return position < o->window ? 0 : position - o->window + 1;
+}
+
+static attention_span span_of(const op *o, size_t kv) {
+    const cache_layer *c = o->cache;
+    return (attention_span){
+        .k = c->k + kv * c->n_ctx * quant_row_bytes(c->k_type, c->n_k),
+        .v = c->v + kv * c->n_ctx * quant_row_bytes(c->v_type, c->n_v),
+        .k_type = c->k_type,
+        .v_type = c->v_type,
+        .n_k = c->n_k,
+        .n_v = c->n_v,
+        .scale = o->scale,
+        .softcap = o->softcap,
+    };
+}
+
+/* The tile's queries, token by token. */
+static size_t queries_of(const backend *b, const op *o, const tile *t, attention_query *q) {
+    size_t n = 0;
+    for (size_t token = t->token; token < t->token + t->n_tokens; token++) {
+        uint32_t position = b->step->position + (uint32_t)token;
+        for (size_t h = t->head; h < t->head + t->n_heads; h++) {
+            q[n++] = (attention_query){
+                .q = o->in + (token * o->n_head + h) * o->cache->n_k,
+                .out = o->out + (token * o->n_head + h) * o->cache->n_v,
+                .begin = first_seen(o, position),
+                .end = position + 1,
+                .slope = o->slopes ? o->slopes[h] : 0,
+                .sink = o->sinks ? o->sinks[h] : -INFINITY,
+            };
+        }
+    }
+    return n;
+}
+
+static void attend_tiles(backend *b, const op *o, const tiling *l, atomic_size_t *next, float *scratch) {
+    size_t begin, end;
+    while (take(next, l->all, 1, &begin, &end)) {
+        attention_query q[ATTENTION_QUERIES];
+        tile t = tile_at(b, l, begin);
+        attention_span s = span_of(o, t.kv);
+        kernels_attend(b->k, &s, q, queries_of(b, o, &t, q), scratch);
+    }
+}
+
+/* Few tokens: threads share the chunks of a tile, and the one that makes the last part merges all, in order. */
+static void attend_chunks(backend *b, const op *o, const tiling *l, atomic_size_t *next, float *scratch) {
+    uint32_t position = b->step->position, first = first_seen(o, position) / ATTENTION_CHUNK;
+    uint32_t n_chunks = (position + b->step->n_tok - 1) / ATTENTION_CHUNK - first + 1;
+    size_t size = attention_part_size(o->cache->n_v), room = l->heads * l->tokens * size;
+    size_t n = l->all * n_chunks, run = n / (8 * (size_t)pool_size(b->threads)), begin, end;
+    run = run < 1 ? 1 : run > MAX_RUN ? MAX_RUN : run;
+    while (take(next, n, run, &begin, &end)) {
+        for (size_t item = begin; item < end; item++) {
+            attention_query q[ATTENTION_QUERIES];
+            tile t = tile_at(b, l, item / n_chunks);
+            attention_span s = span_of(o, t.kv);
+            size_t n_queries = queries_of(b, o, &t, q);
+            b->k->attend_chunk(&s, q, n_queries, first + (uint32_t)(item % n_chunks), b->parts + item * room, scratch);
+            atomic_uint *done = &b->chunks_done[item / n_chunks];
+            if (atomic_fetch_add(done, 1) + 1 < n_chunks) continue;
+            atomic_store(done, 0);
+            float *parts = b->parts + item / n_chunks * n_chunks * room;
+            for (size_t i = 0; i < n_queries; i++) {
+                uint32_t from = q[i].begin / ATTENTION_CHUNK - first, to = (q[i].end - 1) / ATTENTION_CHUNK - first;
+                float *sum = parts + from * room + i * size;
+                for (uint32_t c = from + 1; c <= to; c++) b->k->attend_merge(sum, parts + c * room + i * size, s.n_v);
+                b->k->attend_end(sum, q[i].sink, s.n_v, q[i].out);
+            }
+        }
+    }
+}
+
+static void attend(backend *b, const op *o, atomic_size_t *next, int thread) {
+    tiling l = tiles_of(b, o);
+    float *scratch = b->scratch + (size_t)thread * ATTENTION_SCRATCH;
+    if (b->parts && l.token_tiles == 1 && l.all <= MAX_SPLIT_TILES) {
+        attend_chunks(b, o, &l, next, scratch);
+    } else {
+        attend_tiles(b, o, &l, next, scratch);
+    }
+}
+
+/* Floats of the parts that the operation can need. */
+static size_t parts_of(const op *o) {
+    size_t group = o->n_head / o->cache->n_head_kv;
+    size_t heads = group < ATTENTION_QUERIES ? group : ATTENTION_QUERIES, tokens = ATTENTION_QUERIES / heads;
+    size_t tiles = o->cache->n_head_kv * ((group + heads - 1) / heads);
+    size_t chunks = (o->cache->n_ctx + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+    return tiles * chunks * heads * tokens * attention_part_size(o->cache->n_v);
+}
+
 /* ---- running a list -------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
-    void (*item)(backend *b, const op *o, size_t i);                  /* one item at a time */
-    void (*range)(backend *b, const op *o, size_t begin, size_t end); /* values of all tokens, in pieces */
-    void (*whole)(backend *b, const op *o, atomic_size_t *next);      /* takes its items itself */
+    bool by_token; /* token t of what it makes depends on token t of what others made, and on nothing else they made */
+    void (*item)(backend *b, const op *o, size_t i);                         /* one token */
+    void (*range)(backend *b, const op *o, size_t begin, size_t end);        /* values of all tokens, in pieces */
+    void (*whole)(backend *b, const op *o, atomic_size_t *next, int thread); /* takes its items itself */
 } op_runner;
 
 static const op_runner runners[] = {
-    [OP_EMBED] = {"embedding", .item = embed},
+    [OP_EMBED] = {"embedding", true, .item = embed},
     [OP_SELECT] = {"select rows", .item = select_row},
-    [OP_ROPE_TABLE] = {"rope table", .item = rope_angles},
-    [OP_RMS_NORM] = {"rms norm", .item = rms_norm},
-    [OP_QUANTIZE] = {"quantize", .item = quantize},
+    [OP_ROPE_TABLE] = {"rope table", true, .item = rope_angles},
+    [OP_RMS_NORM] = {"rms norm", true, .item = rms_norm},
+    [OP_QUANTIZE] = {"quantize", true, .item = quantize},
     [OP_MATMUL] = {"matrix products", .whole = matmul},
-    [OP_ADD_VECTOR] = {"biases", .item = add_vector},
-    [OP_ROPE] = {"rope", .item = rope},
-    [OP_STORE] = {"cache write", .item = store},
-    [OP_ATTEND] = {"attention", .item = attend},
-    [OP_SILU_MUL] = {"silu x up", .range = silu_mul},
-    [OP_ADD] = {"residual", .range = add},
+    [OP_ADD_VECTOR] = {"biases", true, .item = add_vector},
+    [OP_ROPE] = {"rope", true, .item = rope},
+    [OP_STORE] = {"cache write", true, .item = store},
+    [OP_ATTEND] = {"attention", .whole = attend},
+    [OP_SILU_MUL] = {"silu x up", true, .range = silu_mul},
+    [OP_ADD] = {"residual", true, .range = add},
 };
 
-static void run_op(backend *b, const op *o, atomic_size_t *next) {
+static void run_op(backend *b, const op *o, atomic_size_t *next, int thread) {
     const op_runner *r = &runners[o->kind];
     size_t n_tok = b->step->n_tok, begin, end;
     if (r->whole) {
-        r->whole(b, o, next);
+        r->whole(b, o, next, thread);
     } else if (r->range) {
         while (take(next, n_tok * o->n, PIECE, &begin, &end)) r->range(b, o, begin, end);
     } else {
-        size_t items = o->kind == OP_ATTEND ? n_tok * o->n_head : n_tok;
-        while (take(next, items, 1, &begin, &end)) r->item(b, o, begin);
+        while (take(next, n_tok, 1, &begin, &end)) r->item(b, o, begin);
     }
+}
+
+/* Operations [begin, end) for each token in turn. */
+static void run_group(backend *b, const op *ops, size_t n_ops, atomic_size_t *next) {
+    size_t n_tok = b->step->n_tok, run = n_tok / (8 * (size_t)pool_size(b->threads)), begin, end;
+    run = run < 1 ? 1 : run > MAX_RUN ? MAX_RUN : run;
+    while (take(next, n_tok, run, &begin, &end)) {
+        for (size_t t = begin; t < end; t++) {
+            for (const op *o = ops; o < ops + n_ops; o++) {
+                const op_runner *r = &runners[o->kind];
+                if (r->range) {
+                    r->range(b, o, t * o->n, (t + 1) * o->n);
+                } else {
+                    r->item(b, o, t);
+                }
+            }
+        }
+    }
+}
+
+/* Whether the operation may be in a group. Long vectors of few tokens are quicker in pieces, one for each thread. */
+static bool groups(const backend *b, const op *o) {
+    const op_runner *r = &runners[o->kind];
+    bool pieces = r->range && o->n > 2 * PIECE && b->step->n_tok < (uint32_t)pool_size(b->threads);
+    return r->by_token && !pieces;
+}
+
+/* Where the group that begins with operation i ends. Profiling looks at each operation by itself. */
+static size_t group_end(const backend *b, size_t i) {
+    size_t end = i + 1;
+    if (b->costs || !groups(b, &b->ops[i])) return end;
+    while (end < b->n_ops && groups(b, &b->ops[end])) end++;
+    return end;
 }
 
 const char *op_name(op_kind kind) { return runners[kind].name; }
@@ -196,7 +351,8 @@ static uint64_t bytes_read(const backend *b, const op *o) {
     } else if (o->kind == OP_ATTEND) {
         const cache_layer *c = o->cache;
         size_t row = quant_row_bytes(c->k_type, c->n_k) + quant_row_bytes(c->v_type, c->n_v);
-        bytes = (uint64_t)c->n_head_kv * (b->step->position + b->step->n_tok) * row;
+        uint32_t seen = b->step->position + b->step->n_tok - first_seen(o, b->step->position);
+        bytes = (uint64_t)c->n_head_kv * seen * row;
     }
     return bytes;
 }
@@ -214,17 +370,23 @@ static double count_cost(backend *b, const op *o, double begin) {
 static void region(void *ctx, int thread) {
     backend *b = ctx;
     double begin = b->costs && thread == 0 ? clock_seconds() : 0;
-    for (size_t i = 0; i < b->n_ops; i++) {
-        run_op(b, &b->ops[i], &b->next[i % 3]);
+    for (size_t i = 0, end, group = 0; i < b->n_ops; i = end, group++) {
+        end = group_end(b, i);
+        atomic_size_t *next = &b->next[group % 3];
+        if (end - i > 1) {
+            run_group(b, &b->ops[i], end - i, next);
+        } else {
+            run_op(b, &b->ops[i], next, thread);
+        }
         if (thread == 0) {
-            /* Nobody touches this counter now: operation i - 2 was the last to use it, i + 1 will be the next. */
-            atomic_store_explicit(&b->next[(i + 1) % 3], 0, memory_order_relaxed);
-            if (b->stop && i % 4 == 0 && b->stop(b->stop_ctx)) atomic_store(&b->last, i);
+            /* Nobody touches this counter now: group - 2 was the last to use it, group + 1 will be the next. */
+            atomic_store_explicit(&b->next[(group + 1) % 3], 0, memory_order_relaxed);
+            if (b->stop && group % 4 == 0 && b->stop(b->stop_ctx)) atomic_store(&b->last, i);
         }
         pool_barrier(b->threads);
         if (b->costs && thread == 0) begin = count_cost(b, &b->ops[i], begin);
         /* A faster thread may already have set a later `last` than the one this barrier made visible. */
-        if (atomic_load(&b->last) <= i) return;
+        if (atomic_load(&b->last) < end) return;
     }
 }
 
@@ -234,18 +396,22 @@ bool backend_run(backend *b, const op *ops, size_t n_ops, const step *s, gguf_er
     b->step = s;
     atomic_store(&b->last, SIZE_MAX);
     for (int i = 0; i < 3; i++) atomic_store(&b->next[i], 0);
-    atomic_store(&b->bad_token, UINT32_MAX);
+    atomic_store(&b->bad, NOT_BAD);
     pool_run(b->threads, region, b);
-    size_t last = atomic_load(&b->last);
-    if (last == SIZE_MAX) return true;
-    unsigned bad = atomic_load(&b->bad_token);
-    if (bad == UINT32_MAX) return fail(err, GGUF_ERR_STOPPED, "stopped");
+    unsigned long long bad = atomic_load(&b->bad);
+    if (atomic_load(&b->last) == SIZE_MAX) return true;
+    if (bad == NOT_BAD) return fail(err, GGUF_ERR_STOPPED, "stopped");
     char where[32] = "the output";
-    if (ops[last].layer >= 0) snprintf(where, sizeof where, "layer %d", ops[last].layer);
+    int layer = ops[bad >> 32].layer;
+    if (layer >= 0) snprintf(where, sizeof where, "layer %d", layer);
     return fail(err, GGUF_ERR_RUN,
                 "a value is not finite (NaN or infinity) in %s at token %u: the weights are damaged, or too large for "
                 "the cache's type (try -ctk f32 -ctv f32)",
-                where, s->position + s->first_row + bad);
+                where, s->position + s->first_row + (uint32_t)bad);
+}
+
+static size_t scratch_bytes(const backend *b) {
+    return b->threads ? (size_t)pool_size(b->threads) * ATTENTION_SCRATCH * sizeof *b->scratch : 0;
 }
 
 backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx), void *stop_ctx, gguf_warn_fn *warn,
@@ -259,13 +425,33 @@ backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx
     b->stop = stop;
     b->stop_ctx = stop_ctx;
     b->threads = pool_new(n_threads, warn, warn_ctx, err);
-    if (b->threads) return b;
-    free(b);
+    if (b->threads) b->scratch = memory_reserve(scratch_bytes(b));
+    if (b->threads && !b->scratch) fail_memory(err, "the threads' scratch memory", scratch_bytes(b));
+    if (b->scratch) return b;
+    backend_free(b);
     return NULL;
+}
+
+bool backend_prepare(backend *b, const op *ops, size_t n_ops, gguf_error *err) {
+    size_t most = 0;
+    for (size_t i = 0; i < n_ops; i++) {
+        size_t n = ops[i].kind == OP_ATTEND ? parts_of(&ops[i]) * sizeof *b->parts : 0;
+        most = n > most ? n : most;
+    }
+    if (most <= b->part_bytes || pool_size(b->threads) == 1) return true;
+    memory_release(b->parts, b->part_bytes);
+    b->part_bytes = most;
+    b->parts = memory_reserve(most);
+    if (!b->parts) return fail_memory(err, "the parts of attention", most);
+    if (!b->chunks_done) b->chunks_done = calloc(MAX_SPLIT_TILES, sizeof *b->chunks_done);
+    return b->chunks_done || fail_memory(err, "the parts of attention", MAX_SPLIT_TILES * sizeof *b->chunks_done);
 }
 
 void backend_free(backend *b) {
     if (!b) return;
+    memory_release(b->scratch, scratch_bytes(b));
+    memory_release(b->parts, b->part_bytes);
+    free(b->chunks_done);
     pool_free(b->threads);
     free(b);
 }

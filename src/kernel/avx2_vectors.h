@@ -215,7 +215,7 @@ typedef void weigh_fn(const attention_span *s, const float *weight, size_t posit
         for (size_t j = 0; j < n; j += HALF) {                                                                         \
             const uint8_t *k = s->k + (position + j) * row_bytes;                                                      \
             __m256 x = score_lanes(k, row_bytes, n - j, q, s->n_k, bytes, cache_##type);                               \
-            _mm256_store_ps(scores + j, _mm256_mul_ps(x, _mm256_set1_ps(s->scale)));                                   \
+            _mm256_store_ps(scores + j, x);                                                                            \
         }                                                                                                              \
     }                                                                                                                  \
     static void weigh_##type(const attention_span *s, const float *weight, size_t position, size_t n, float *out) {    \
@@ -247,31 +247,37 @@ INLINE float max_lane(__m256 v) {
 }
 
 /* One chunk, as the generic kernel's: largest score, sum of the weights, weighted sum of the values. */
-INLINE void attend_lanes(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
-                         float *total, float *out) {
+INLINE void attend_lanes(const attention_span *s, const attention_query *q, uint32_t begin, uint32_t end, float *part) {
     float p[ATTENTION_CHUNK] __attribute__((aligned(32)));
     size_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK, from = begin - origin, to = end - origin;
     size_t first = from / LANES * LANES; /* whole groups of lanes, by absolute position */
     __m256 m = _mm256_set1_ps(-INFINITY), sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    scores_of[s->k_type](s, q, origin + first, to - first, p + first);
+    scores_of[s->k_type](s, q->q, origin + first, to - first, p + first);
+    finish_scores(s, q, (uint32_t)(origin + first), (to - first + HALF - 1) / HALF * HALF, p + first);
     for (size_t j = first; j < to; j += HALF) { /* a NaN gives way; it comes back as a weight */
         m = _mm256_blendv_ps(m, _mm256_max_ps(_mm256_load_ps(p + j), m), span_mask(j, from, to));
     }
-    *max = max_lane(m);
+    float max = max_lane(m);
     for (size_t j = first; j < to; j += HALF) {
-        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_load_ps(p + j), _mm256_set1_ps(*max)));
+        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_load_ps(p + j), _mm256_set1_ps(max)));
         _mm256_store_ps(p + j, e);
         __m256 *lanes = &sum[j / HALF % 2];
         *lanes = _mm256_blendv_ps(*lanes, _mm256_add_ps(*lanes, e), span_mask(j, from, to));
     }
-    *total = sum_tree(sum[0], sum[1]);
-    values_of[s->v_type](s, p + from, begin, end - begin, out);
+    values_of[s->v_type](s, p + from, begin, end - begin, part);
+    part[s->n_v] = max;
+    part[s->n_v + 1] = sum_tree(sum[0], sum[1]);
 }
 
-static void attend(const attention_span *s, const float *q, float *out) { attend_span(s, q, out, attend_lanes); }
+static void attend(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,
+                   float *scratch) {
+    (void)scratch;
+    attend_each(s, q, n, chunk, parts, attend_lanes);
+}
 
 #define VECTOR_SLOT_TABLE                                                                                              \
     .quantize = quantize, .all_finite = g_all_finite, .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs,              \
-    .silu_mul = silu_mul, .add = g_add, .store = store_row, .attend = attend
+    .silu_mul = silu_mul, .add = g_add, .store = store_row, .attend_chunk = attend, .attend_merge = g_attend_merge,    \
+    .attend_end = g_attend_end
 
 #endif

@@ -633,24 +633,21 @@ INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, si
     if (amx) amx_end();
 }
 
-#define SLOT(name, ...)                                                                                                \
-    static void name##_many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
-                            float *y, size_t y_stride, bool amx) {                                                     \
+#define SLOT_OF(tier, amx, name, ...)                                                                                  \
+    static void name##_##tier(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
         const shape s = {__VA_ARGS__};                                                                                 \
         if (n_tok == 1) {                                                                                              \
             avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);                                        \
         } else {                                                                                                       \
-            matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, amx &&n_tok >= MAX_TILE, s);                    \
+            matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, amx && n_tok >= MAX_TILE, s);                   \
         }                                                                                                              \
-    }                                                                                                                  \
-    static void name##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
-                              float *y, size_t y_stride) {                                                             \
-        name##_many(w, a, n_tok, row_begin, row_end, y, y_stride, false);                                              \
-    }                                                                                                                  \
-    static void name##_amx(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,      \
-                           float *y, size_t y_stride) {                                                                \
-        name##_many(w, a, n_tok, row_begin, row_end, y, y_stride, true);                                               \
     }
+#ifdef HAVE_AMX
+#define SLOT(name, ...) SLOT_OF(avx512, false, name, __VA_ARGS__) SLOT_OF(amx, true, name, __VA_ARGS__)
+#else
+#define SLOT(name, ...) SLOT_OF(avx512, false, name, __VA_ARGS__)
+#endif
 
 /*         block bytes fill */
 SLOT(q4_0, 32, 18, fill_q4_0, .offset = 8)
@@ -662,27 +659,12 @@ SLOT(q2_k, 256, 84, fill_q2_k, 64, SUMS_FLAT, .has_min = true)
 SLOT(q3_k, 256, 110, fill_q3_k, 64, SUMS_FLAT)
 SLOT(q4_k, 256, 144, fill_q4_k, 32, SUMS_FLOAT, .has_min = true)
 SLOT(q5_k, 256, 176, fill_q5_k, 32, SUMS_INT, .has_min = true)
-SLOT(q6_k, 256, 210, fill_q6_k, 16, SUMS_INT)
+/* in both tiers: sixteen inputs leave a tile product three quarters idle */
+SLOT_OF(avx512, false, q6_k, 256, 210, fill_q6_k, 16, SUMS_INT)
 
 /* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
 
 enum { PLAIN_ROWS = 4, PLAIN_TOKENS = 4 };
-
-typedef __m512 load_plain_fn(const uint8_t *p, __mmask16 mask);
-
-INLINE __m512 load_f32(const uint8_t *p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
-INLINE __m512 load_f16(const uint8_t *p, __mmask16 mask) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p)); }
-INLINE __m512 load_bf16(const uint8_t *p, __mmask16 mask) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
-}
-
-/* The tree: upper half onto lower, four times. */
-INLINE float sum_tree(__m512 v) {
-    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
-}
 
 /* n_rows x n_tok sums side by side; lanes past the end of a row are left as they are, not added zero to. */
 INLINE void plain_tile(const matrix *w, const float *x, size_t n_tok, size_t n_rows, size_t row, float *y,
@@ -728,151 +710,6 @@ INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size
         for (; row < row_end; row++) plain_rows(w, a, n_tok, 1, row, y, y_stride, load, bytes);                        \
     }
 
-INLINE uint16_t half_bits(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-/* ---- attention ------------------------------------------------------------------------------- */
-
-/* Lane i of the result is sum_tree(v[i]): the same additions, sixteen trees at once. */
-INLINE __m512 sum_trees(const __m512 v[ROWS]) {
-    const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512 a[8], b[4], c[2];
-    for (int i = 0; i < 8; i++) { /* 16 to 8: upper 256 bits onto lower, two vectors a register */
-        __m512 x = v[2 * i], y = v[2 * i + 1];
-        a[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
-    }
-    for (int i = 0; i < 4; i++) { /* 8 to 4 */
-        __m512 x = a[2 * i], y = a[2 * i + 1];
-        b[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xDD));
-    }
-    for (int i = 0; i < 2; i++) { /* 4 to 2 */
-        __m512 x = b[2 * i], y = b[2 * i + 1];
-        c[i] = _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x44), _mm512_shuffle_ps(x, y, 0xEE));
-    }
-    __m512 d = _mm512_add_ps(_mm512_shuffle_ps(c[0], c[1], 0x88), _mm512_shuffle_ps(c[0], c[1], 0xDD));
-    return _mm512_permutexvar_ps(in_order, d);
-}
-
-/* exp_f32 of sixteen. */
-INLINE __m512 exp_lanes(__m512 x) {
-    const __m512 low = _mm512_set1_ps(-104.0f), high = _mm512_set1_ps(89.0f), shift = _mm512_set1_ps(0x1.8p23f);
-    static const float series[] = {0x1.123ccp-7f, 0x1.555b98p-5f, 0x1.55548ep-3f, 0x1.fffff8p-2f, 1.0f, 1.0f};
-    __m512 c = _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, low, _CMP_LT_OQ), low);
-    c = _mm512_mask_mov_ps(c, _mm512_cmp_ps_mask(c, high, _CMP_GT_OQ), high);
-    __m512 t = _mm512_fmadd_ps(c, _mm512_set1_ps(0x1.715476p0f), shift), n = _mm512_sub_ps(t, shift);
-    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62e4p-1f), c);
-    r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7f7d1cp-20f), r);
-    __m512 p = _mm512_set1_ps(0x1.6d7752p-10f);
-    for (size_t i = 0; i < sizeof series / sizeof *series; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(series[i]));
-    __m512i k = _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_castps_si512(shift)), half = _mm512_srai_epi32(k, 1);
-    const __m512i bias = _mm512_set1_epi32(127);
-    __m512i first = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
-    __m512i second = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(k, half), bias), 23);
-    return _mm512_mul_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(first)), _mm512_castsi512_ps(second));
-}
-
-/* Values [at, at + 16) of a row of the cache, at a multiple of 16, masked at the row's end. */
-typedef __m512 load_cache_fn(const uint8_t *row, size_t at, __mmask16 mask);
-
-INLINE __m512 cache_f32(const uint8_t *row, size_t at, __mmask16 mask) { return load_f32(row + 4 * at, mask); }
-INLINE __m512 cache_f16(const uint8_t *row, size_t at, __mmask16 mask) { return load_f16(row + 2 * at, mask); }
-INLINE __m512 cache_bf16(const uint8_t *row, size_t at, __mmask16 mask) { return load_bf16(row + 2 * at, mask); }
-INLINE __m512 cache_q8_0(const uint8_t *row, size_t at, __mmask16 mask) {
-    const uint8_t *block = row + at / 32 * 34;
-    __m512i q = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, block + 2 + at % 32));
-    return _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(half_bits(block))), _mm512_cvtepi32_ps(q));
-}
-
-/* scores[i] = q k[i] * scale for sixteen positions from k on, of which n exist. */
-INLINE __m512 score_lanes(const uint8_t *k, size_t row_bytes, size_t n, const float *q, size_t n_k, float scale,
-                          load_cache_fn *load) {
-    __m512 dot[ROWS];
-    for (size_t i = 0; i < ROWS; i++) dot[i] = _mm512_setzero_ps();
-    for (size_t at = 0; at < n_k; at += LANES) {
-        __mmask16 mask = first_lanes(n_k - at);
-        __m512 x = _mm512_maskz_loadu_ps(mask, q + at);
-        for (size_t i = 0; i < ROWS; i++) {
-            dot[i] = _mm512_mask3_fmadd_ps(x, load(k + (i < n ? i : 0) * row_bytes, at, mask), dot[i], mask);
-        }
-    }
-    return _mm512_mul_ps(sum_trees(dot), _mm512_set1_ps(scale));
-}
-
-/* out[0..n_v) = sum over n rows of weight[j] v[j], in rising order; 128 values at a time, whose sums stay in
- * registers. */
-INLINE void weigh_values(const uint8_t *v, size_t row_bytes, const float *weight, size_t n, size_t n_v, float *out,
-                         load_cache_fn *load) {
-    enum { WIDE = 8 };
-    for (size_t at = 0; at < n_v; at += WIDE * LANES) {
-        __m512 acc[WIDE];
-        __mmask16 mask[WIDE];
-        for (size_t i = 0; i < WIDE; i++) {
-            acc[i] = _mm512_setzero_ps();
-            mask[i] = at + i * LANES < n_v ? first_lanes(n_v - at - i * LANES) : 0;
-        }
-        for (size_t j = 0; j < n; j++) {
-            __m512 w = _mm512_set1_ps(weight[j]);
-            for (size_t i = 0; i < WIDE; i++) {
-                if (mask[i]) acc[i] = _mm512_fmadd_ps(w, load(v + j * row_bytes, at + i * LANES, mask[i]), acc[i]);
-            }
-        }
-        for (size_t i = 0; i < WIDE; i++) _mm512_mask_storeu_ps(out + at + i * LANES, mask[i], acc[i]);
-    }
-}
-
-/* The lanes of the group of positions from origin + j on that lie in the span. */
-INLINE __mmask16 group_mask(size_t j, size_t begin, size_t end) {
-    return first_lanes(end - j) & (__mmask16)(begin > j ? 0xFFFFu << (begin - j) : 0xFFFFu);
-}
-
-/* One chunk, as the generic kernel's: largest score, sum of the weights, weighted sum of the values. */
-INLINE void attend_lanes(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
-                         float *total, float *out, load_cache_fn *load_k, load_cache_fn *load_v) {
-    float p[ATTENTION_CHUNK + LANES] __attribute__((aligned(64)));
-    size_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK, from = begin - origin, to = end - origin;
-    size_t k_bytes = quant_row_bytes(s->k_type, s->n_k), v_bytes = quant_row_bytes(s->v_type, s->n_v);
-    size_t first = from / LANES * LANES; /* whole groups of lanes, by absolute position */
-    __m512 m = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
-    for (size_t j = first; j < to; j += LANES) {
-        __m512 x = score_lanes(s->k + (origin + j) * k_bytes, k_bytes, to - j, q, s->n_k, s->scale, load_k);
-        _mm512_store_ps(p + j, x);
-        m = _mm512_mask_max_ps(m, group_mask(j, from, to), x, m); /* a NaN gives way; it comes back as a weight */
-    }
-    *max = _mm512_reduce_max_ps(m);
-    for (size_t j = first; j < to; j += LANES) {
-        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_load_ps(p + j), _mm512_set1_ps(*max)));
-        _mm512_store_ps(p + j, e);
-        sum = _mm512_mask_add_ps(sum, group_mask(j, from, to), sum, e);
-    }
-    *total = sum_tree(sum);
-    weigh_values(s->v + (size_t)begin * v_bytes, v_bytes, p + from, end - begin, s->n_v, out, load_v);
-}
-
-/* Both caches of one type, which is what people use, by themselves; any other pair through floats. */
-#define ATTEND_CHUNK(type)                                                                                             \
-    INLINE void attend_##type(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,       \
-                              float *total, float *out) {                                                              \
-        attend_lanes(s, q, begin, end, max, total, out, cache_##type, cache_##type);                                   \
-    }
-
-ATTEND_CHUNK(f32)
-ATTEND_CHUNK(f16)
-ATTEND_CHUNK(bf16)
-ATTEND_CHUNK(q8_0)
-
-static void attend_avx512(const attention_span *s, const float *q, float *out) {
-    switch (s->k_type == s->v_type ? s->k_type : QUANT_TYPE_COUNT) {
-    case QUANT_F32: attend_span(s, q, out, attend_f32); break;
-    case QUANT_F16: attend_span(s, q, out, attend_f16); break;
-    case QUANT_BF16: attend_span(s, q, out, attend_bf16); break;
-    case QUANT_Q8_0: attend_span(s, q, out, attend_q8_0); break;
-    default: attend_span(s, q, out, attend_chunk); break;
-    }
-}
-
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 SLOT_PLAIN(f32, load_f32, 4)
@@ -880,25 +717,20 @@ SLOT_PLAIN(f16, load_f16, 2)
 SLOT_PLAIN(bf16, load_bf16, 2)
 
 #define SLOTS(name)                                                                                                    \
-    [QUANT_Q4_0] = q4_0_##name, [QUANT_Q4_1] = q4_1_##name, [QUANT_Q5_0] = q5_0_##name, [QUANT_Q5_1] = q5_1_##name,    \
-    [QUANT_Q8_0] = q8_0_##name, [QUANT_Q2_K] = q2_k_##name, [QUANT_Q3_K] = q3_k_##name, [QUANT_Q4_K] = q4_k_##name,    \
-    [QUANT_Q5_K] = q5_k_##name, [QUANT_Q6_K] = q6_k_matmul, [QUANT_F32] = f32_matmul, [QUANT_F16] = f16_matmul,        \
-    [QUANT_BF16] = bf16_matmul, [QUANT_IQ1_S] = avx512_iq1_s, [QUANT_IQ1_M] = avx512_iq1_m,                            \
-    [QUANT_IQ2_XXS] = avx512_iq2_xxs, [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s,                    \
-    [QUANT_IQ3_XXS] = avx512_iq3_xxs, [QUANT_IQ3_S] = avx512_iq3_s, [QUANT_IQ4_NL] = avx512_iq4_nl,                    \
-    [QUANT_IQ4_XS] = avx512_iq4_xs, [QUANT_TQ1_0] = avx512_tq1_0, [QUANT_TQ2_0] = avx512_tq2_0,                        \
-    [QUANT_MXFP4] = avx512_mxfp4
+    GENERIC_KERNELS_ALWAYS(#name), .quantize = avx512_quantize, .store = avx512_store,                                 \
+                                   .attend_chunk = avx512_attend_chunk, .matmul = {                                    \
+        [QUANT_Q4_0] = q4_0_##name, [QUANT_Q4_1] = q4_1_##name, [QUANT_Q5_0] = q5_0_##name,                            \
+        [QUANT_Q5_1] = q5_1_##name, [QUANT_Q8_0] = q8_0_##name, [QUANT_Q2_K] = q2_k_##name,                            \
+        [QUANT_Q3_K] = q3_k_##name, [QUANT_Q4_K] = q4_k_##name, [QUANT_Q5_K] = q5_k_##name,                            \
+        [QUANT_Q6_K] = q6_k_avx512, [QUANT_F32] = f32_matmul, [QUANT_F16] = f16_matmul, [QUANT_BF16] = bf16_matmul,    \
+        [QUANT_IQ1_S] = avx512_iq1_s, [QUANT_IQ1_M] = avx512_iq1_m, [QUANT_IQ2_XXS] = avx512_iq2_xxs,                  \
+        [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s, [QUANT_IQ3_XXS] = avx512_iq3_xxs,                \
+        [QUANT_IQ3_S] = avx512_iq3_s, [QUANT_IQ4_NL] = avx512_iq4_nl, [QUANT_IQ4_XS] = avx512_iq4_xs,                  \
+        [QUANT_TQ1_0] = avx512_tq1_0, [QUANT_TQ2_0] = avx512_tq2_0, [QUANT_MXFP4] = avx512_mxfp4,                      \
+    }
 
-const kernels kernels_avx512 = {
-    GENERIC_KERNELS_BUT_ATTEND("avx512"),
-    .attend = attend_avx512,
-    .matmul = {SLOTS(matmul)},
-};
-
+/* clang-format off */
+const kernels kernels_avx512 = {SLOTS(avx512)};
 #ifdef HAVE_AMX
-const kernels kernels_amx = {
-    GENERIC_KERNELS_BUT_ATTEND("amx"),
-    .attend = attend_avx512,
-    .matmul = {SLOTS(amx)},
-};
+const kernels kernels_amx = {SLOTS(amx)};
 #endif

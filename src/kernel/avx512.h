@@ -12,6 +12,14 @@ enum { ROWS = 16 }; /* a lane each */
 /* By type: products with one token (avx512_step.c). */
 extern matmul_fn *const avx512_step[QUANT_TYPE_COUNT];
 
+/* avx512_attend.c: the tier's attend_chunk. */
+void avx512_attend_chunk(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,
+                         float *scratch);
+
+/* avx512_vectors.c: slots of the tier. */
+bool avx512_quantize(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale, int16_t *sum);
+void avx512_store(quant_type type, const float *x, size_t n, uint8_t *row);
+
 INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
 /* ---- sixteen rows ---------------------------------------------------------------------------- */
@@ -56,6 +64,30 @@ INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v,
 /* w | (v & mask), byte by byte */
 INLINE __m512i or_bits(__m512i w, __m512i v, char mask) {
     return _mm512_ternarylogic_epi32(w, v, _mm512_set1_epi8(mask), 0xF8);
+}
+
+/* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
+
+typedef __m512 load_plain_fn(const uint8_t *p, __mmask16 mask);
+
+INLINE __m512 load_f32(const uint8_t *p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
+INLINE __m512 load_f16(const uint8_t *p, __mmask16 mask) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p)); }
+INLINE __m512 load_bf16(const uint8_t *p, __mmask16 mask) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
+}
+
+/* The tree: upper half onto lower, four times. */
+INLINE float sum_tree(__m512 v) {
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+INLINE uint16_t half_bits(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
 }
 
 #endif

@@ -29,6 +29,18 @@ static inline float exp_f32(float x) {
     return p * f32_from_bits((uint32_t)(half + 127) << 23) * f32_from_bits((uint32_t)(k - half + 127) << 23);
 }
 
+/* Odd series in x for small |x|, then 1 - 2 / (e^2x + 1). */
+static inline float tanh_f32(float x) {
+    float a = fabsf(x), s = x * x, p = -0x1.733f28p-8f;
+    p = fmaf(p, s, 0x1.51708ap-6f);
+    p = fmaf(p, s, -0x1.b818ap-5f);
+    p = fmaf(p, s, 0x1.11059ep-3f);
+    p = fmaf(p, s, -0x1.555526p-2f);
+    p = fmaf(p * s, x, x);
+    float large = copysignf(1.0f - 2.0f / (exp_f32(2.0f * a) + 1.0f), x);
+    return a < 0.625f ? p : large;
+}
+
 static inline float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
 
 /* ---- double precision, for tables and the sampler -------------------------------------------- */

@@ -40,7 +40,7 @@ INLINE uint32_t max_bits(const float *x, size_t n) {
 
 static const uint32_t infinity_bits = 0x7F800000;
 
-static bool g_all_finite(const float *x, size_t n) { return max_bits(x, n) < infinity_bits; }
+static inline bool g_all_finite(const float *x, size_t n) { return max_bits(x, n) < infinity_bits; }
 
 static inline bool g_quantize(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale,
                               int16_t *sum) {
@@ -118,8 +118,8 @@ INLINE void matmul_blocks(const matrix *w, const activations *a, size_t n_tok, s
 
 /* ---- matrices of plain numbers --------------------------------------------------------------- */
 
-static void g_matmul_plain(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
-                           float *y, size_t y_stride) {
+static inline void g_matmul_plain(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                                  float *y, size_t y_stride) {
     const quant_row *type = &quant_types[w->type];
     for (size_t t0 = 0; t0 < n_tok; t0 += PLAIN_TILE) {
         size_t n = n_tok - t0 < PLAIN_TILE ? n_tok - t0 : PLAIN_TILE;
@@ -137,8 +137,8 @@ static void g_matmul_plain(const matrix *w, const activations *a, size_t n_tok, 
 }
 
 /* Any type: the shape of its block picks the instance whose loops have constant bounds. */
-static void g_matmul_any(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
-                         float *y, size_t y_stride) {
+static inline void g_matmul_any(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                                float *y, size_t y_stride) {
     const quant_row *t = &quant_types[w->type];
     if (t->load) {
         g_matmul_plain(w, a, n_tok, row_begin, row_end, y, y_stride);
@@ -162,14 +162,15 @@ static void g_matmul_any(const matrix *w, const activations *a, size_t n_tok, si
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
-static void g_rms_norm(const float *x, const float *w, size_t n, float eps, float *y) {
+static inline void g_rms_norm(const float *x, const float *w, size_t n, float eps, float *y) {
     float lane[LANES] = {0};
     dot_lanes(x, x, n, lane);
     float scale = 1.0f / sqrtf(sum_lanes(lane) / (float)n + eps);
     for (size_t i = 0; i < n; i++) y[i] = x[i] * scale * w[i];
 }
 
-static void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin) {
+static inline void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos,
+                                const float *sin) {
     for (size_t h = 0; h < n_heads; h++, x += stride) {
         for (size_t i = 0; i < n_rot / 2; i++) {
             float a = x[2 * i], b = x[2 * i + 1];
@@ -183,7 +184,7 @@ static inline void g_silu_mul(const float *gate, const float *up, size_t n, floa
     for (size_t i = 0; i < n; i++) y[i] = silu_f32(gate[i]) * up[i];
 }
 
-static void g_add(const float *a, const float *b, size_t n, float *y) {
+static inline void g_add(const float *a, const float *b, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
@@ -204,7 +205,7 @@ static inline void store_q8_0(const float *x, size_t n, uint8_t *row) {
     }
 }
 
-static void g_store(quant_type type, const float *x, size_t n, uint8_t *row) {
+static inline void g_store(quant_type type, const float *x, size_t n, uint8_t *row) {
     switch (type) {
     case QUANT_F16:
         for (size_t i = 0; i < n; i++) {
@@ -237,65 +238,91 @@ INLINE void cache_row(quant_type type, const uint8_t *row, size_t n, float *out)
     }
 }
 
-/* One chunk's positions [begin, end): largest score, sum of the weights, weighted sum of the values. */
-INLINE void attend_chunk(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
-                         float *total, float *out) {
+/* Scores of n positions from `first` on, from their products q k. */
+INLINE void finish_scores(const attention_span *s, const attention_query *q, uint32_t first, size_t n, float *x) {
+    for (size_t j = 0; j < n; j++) x[j] *= s->scale;
+    if (s->softcap != 0) {
+        for (size_t j = 0; j < n; j++) x[j] = s->softcap * tanh_f32(x[j] / s->softcap);
+    }
+    if (q->slope != 0) {
+        int32_t distance = (int32_t)(first - (q->end - 1));
+        for (int32_t j = 0; j < (int32_t)n; j++) x[j] = fmaf(q->slope, (float)(distance + j), x[j]);
+    }
+}
+
+/* One query's part of its positions [begin, end), which lie in one chunk. */
+typedef void attend_one_fn(const attention_span *s, const attention_query *q, uint32_t begin, uint32_t end,
+                           float *part);
+
+INLINE void attend_one(const attention_span *s, const attention_query *q, uint32_t begin, uint32_t end, float *part) {
     float p[ATTENTION_CHUNK], row[MAX_HEAD_SIZE]; /* p by absolute position, so that lanes do not depend on `begin` */
     uint32_t origin = begin / ATTENTION_CHUNK * ATTENTION_CHUNK;
     size_t k_bytes = quant_row_bytes(s->k_type, s->n_k), v_bytes = quant_row_bytes(s->v_type, s->n_v);
-    float m = -INFINITY;
+    float max = -INFINITY;
     for (uint32_t j = begin; j < end; j++) {
         float lane[LANES] = {0};
         cache_row(s->k_type, s->k + j * k_bytes, s->n_k, row);
-        dot_lanes(q, row, s->n_k, lane);
-        float score = sum_lanes(lane) * s->scale;
-        p[j - origin] = score;
-        m = score > m ? score : m; /* a NaN is not larger; it comes back through its weight */
+        dot_lanes(q->q, row, s->n_k, lane);
+        p[j - origin] = sum_lanes(lane);
     }
+    finish_scores(s, q, begin, end - begin, p + (begin - origin));
+    for (uint32_t j = begin - origin; j < end - origin; j++)
+        max = p[j] > max ? p[j] : max; /* a NaN is not larger; it comes back through its weight */
     float lane[LANES] = {0};
     for (uint32_t j = begin - origin; j < end - origin; j++) {
-        p[j] = exp_f32(p[j] - m);
+        p[j] = exp_f32(p[j] - max);
         lane[j % LANES] += p[j];
     }
-    memset(out, 0, s->n_v * sizeof *out);
+    memset(part, 0, s->n_v * sizeof *part);
     for (uint32_t j = begin; j < end; j++) {
         float weight = p[j - origin];
         cache_row(s->v_type, s->v + j * v_bytes, s->n_v, row);
-        for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(weight, row[i], out[i]);
+        for (uint32_t i = 0; i < s->n_v; i++) part[i] = fmaf(weight, row[i], part[i]);
     }
-    *max = m;
-    *total = sum_lanes(lane);
+    part[s->n_v] = max;
+    part[s->n_v + 1] = sum_lanes(lane);
 }
 
-typedef void attend_chunk_fn(const attention_span *s, const float *q, uint32_t begin, uint32_t end, float *max,
-                             float *total, float *out);
-
-/* Chunk after chunk at absolute positions, merged in order. */
-INLINE void attend_span(const attention_span *s, const float *q, float *out, attend_chunk_fn *chunk) {
-    float max = -INFINITY, total = 0, part[MAX_HEAD_SIZE];
-    memset(out, 0, s->n_v * sizeof *out);
-    for (uint32_t begin = s->begin, end; begin < s->end; begin = end) {
-        end = (begin / ATTENTION_CHUNK + 1) * ATTENTION_CHUNK;
-        end = end < s->end ? end : s->end;
-        float m, t;
-        chunk(s, q, begin, end, &m, &t, part);
-        float top = m > max ? m : max, keep = exp_f32(max - top), take = exp_f32(m - top);
-        for (uint32_t i = 0; i < s->n_v; i++) out[i] = fmaf(part[i], take, out[i] * keep);
-        total = fmaf(t, take, total * keep);
-        max = top;
+/* One query after another. */
+INLINE void attend_each(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,
+                        attend_one_fn *one) {
+    uint32_t first = chunk * ATTENTION_CHUNK, after = first + ATTENTION_CHUNK;
+    for (size_t i = 0; i < n; i++, parts += attention_part_size(s->n_v)) {
+        if (!attention_sees(&q[i], chunk)) continue;
+        one(s, &q[i], q[i].begin > first ? q[i].begin : first, q[i].end < after ? q[i].end : after, parts);
     }
-    for (uint32_t i = 0; i < s->n_v; i++) out[i] /= total;
 }
 
-static inline void g_attend(const attention_span *s, const float *q, float *out) {
-    attend_span(s, q, out, attend_chunk);
+static inline void g_attend_chunk(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk,
+                                  float *parts, float *scratch) {
+    (void)scratch;
+    attend_each(s, q, n, chunk, parts, attend_one);
+}
+
+static inline void g_attend_merge(float *sum, const float *part, uint32_t n_v) {
+    float max = sum[n_v], m = part[n_v], top = m > max ? m : max, keep = exp_f32(max - top), take = exp_f32(m - top);
+    for (uint32_t i = 0; i < n_v; i++) sum[i] = fmaf(part[i], take, sum[i] * keep);
+    sum[n_v] = top;
+    sum[n_v + 1] = fmaf(part[n_v + 1], take, sum[n_v + 1] * keep);
+}
+
+static inline void g_attend_end(const float *sum, float sink, uint32_t n_v, float *out) {
+    float max = sum[n_v], total = sum[n_v + 1], keep = 1;
+    if (sink != -INFINITY) {
+        float top = sink > max ? sink : max;
+        keep = exp_f32(max - top);
+        total = fmaf(total, keep, exp_f32(sink - top));
+    }
+    for (uint32_t i = 0; i < n_v; i++) out[i] = sum[i] * keep / total;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-/* For a tier that has an attention of its own, and for one that has not. */
-#define GENERIC_KERNELS_BUT_ATTEND(tier_name)                                                                          \
-    .name = tier_name, .matmul_any = g_matmul_any, .quantize = g_quantize, .all_finite = g_all_finite,                 \
-    .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .store = g_store
+/* What every tier takes from here, and what those take that have nothing faster. */
+#define GENERIC_KERNELS_ALWAYS(tier_name)                                                                              \
+    .name = tier_name, .matmul_any = g_matmul_any, .all_finite = g_all_finite, .rms_norm = g_rms_norm,                 \
+    .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .attend_merge = g_attend_merge,                  \
+    .attend_end = g_attend_end
 
-#define GENERIC_KERNELS(tier_name) GENERIC_KERNELS_BUT_ATTEND(tier_name), .attend = g_attend
+#define GENERIC_KERNELS(tier_name)                                                                                     \
+    GENERIC_KERNELS_ALWAYS(tier_name), .quantize = g_quantize, .store = g_store, .attend_chunk = g_attend_chunk

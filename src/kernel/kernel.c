@@ -37,3 +37,26 @@ const kernels *kernels_choose(gguf_error *err) {
          forced ? forced : "");
     return NULL;
 }
+
+void kernels_attend(const kernels *k, const attention_span *s, const attention_query *q, size_t n, float *scratch) {
+    size_t size = attention_part_size(s->n_v);
+    float *sums = scratch, *parts = sums + n * size, *rest = parts + n * size;
+    uint32_t first = UINT32_MAX, last = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t from = q[i].begin / ATTENTION_CHUNK, to = (q[i].end - 1) / ATTENTION_CHUNK;
+        first = from < first ? from : first;
+        last = to > last ? to : last;
+    }
+    for (uint32_t chunk = first; chunk <= last; chunk++) {
+        k->attend_chunk(s, q, n, chunk, parts, rest);
+        for (size_t i = 0; i < n; i++) {
+            if (!attention_sees(&q[i], chunk)) continue;
+            if (chunk == q[i].begin / ATTENTION_CHUNK) {
+                memcpy(sums + i * size, parts + i * size, (s->n_v + 2) * sizeof *sums);
+            } else {
+                k->attend_merge(sums + i * size, parts + i * size, s->n_v);
+            }
+        }
+    }
+    for (size_t i = 0; i < n; i++) k->attend_end(sums + i * size, q[i].sink, s->n_v, q[i].out);
+}

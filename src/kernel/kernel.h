@@ -10,7 +10,8 @@
  * fma(-M, dmin * s, acc), each product rounded once, blocks in rising order.
  *  - Every sum that is float by nature runs over 16 virtual lanes (element i into lane i mod 16, fused
  *    multiply-add) and one tree: 16 to 8 to 4 to 2 to 1, upper half onto lower.
- *  - Attention walks the cache in chunks of ATTENTION_CHUNK absolute positions and merges them in order.
+ *  - Attention walks the cache in chunks of ATTENTION_CHUNK absolute positions and merges their parts in order; a sink
+ *    comes last, like a chunk whose values are zero.
  */
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
@@ -19,7 +20,7 @@
 #include "base/error.h"
 #include "quant/quant.h"
 
-enum { LANES = 16, ATTENTION_CHUNK = 256, MAX_HEAD_SIZE = 1024, ACTIVATION_SUB = 16 };
+enum { LANES = 16, ATTENTION_CHUNK = 256, ATTENTION_QUERIES = 32, MAX_HEAD_SIZE = 1024, ACTIVATION_SUB = 16 };
 
 /* Inlined for certain: the constants that callers pass are what lets the loops become vectors. */
 #define INLINE static inline __attribute__((always_inline))
@@ -45,14 +46,35 @@ typedef struct {
 typedef void matmul_fn(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                        size_t y_stride);
 
-/* One head's part of the cache, and which positions of it a query sees. */
+/* One head's part of the cache, and how scores are made of it: q k * scale, then capped, then with ALiBi's slope. */
 typedef struct {
     const uint8_t *k, *v;      /* [positions] rows of n_k and n_v values */
     quant_type k_type, v_type; /* one of F32, F16, BF16, Q8_0 */
     uint32_t n_k, n_v;         /* at most MAX_HEAD_SIZE */
-    uint32_t begin, end;       /* positions [begin, end), at least one */
-    float scale;               /* of the products q k */
+    float scale;
+    float softcap; /* score = softcap * tanh(score / softcap); 0: none */
 } attention_span;
+
+/* One query of those that meet the same keys: heads that share a key head, tokens that follow one another. */
+typedef struct {
+    const float *q;      /* [n_k] */
+    float *out;          /* [n_v] */
+    uint32_t begin, end; /* it sees positions [begin, end), at least one, and stands at end - 1 */
+    float slope;         /* score += slope * (position - its own); 0: none */
+    float sink;          /* a score that joins the softmax's denominator alone; -INFINITY: none */
+} attention_query;
+
+/* A query's part of some chunks, as floats: the sum of the values weighted with exp(score - max) [n_v], max, and the
+ * sum of the weights. Parts lie attention_part_size(n_v) apart. */
+static inline size_t attention_part_size(uint32_t n_v) { return (n_v + 2 + LANES - 1) / LANES * LANES; }
+
+/* Floats of scratch that attention needs, aligned to 64 bytes: sums and parts of a tile of queries, their scores, and
+ * keys or values as floats. */
+enum {
+    ATTENTION_ROWS = 32, /* of keys or values at once */
+    ATTENTION_SCRATCH = 2 * ATTENTION_QUERIES * (MAX_HEAD_SIZE + LANES) + ATTENTION_QUERIES * ATTENTION_CHUNK +
+                        ATTENTION_ROWS * MAX_HEAD_SIZE
+};
 
 typedef struct {
     const char *name;
@@ -72,12 +94,27 @@ typedef struct {
     void (*add)(const float *a, const float *b, size_t n, float *y);
     /* A row of the cache: n values as F32, F16, BF16, or Q8_0 (n a multiple of 32). What is not finite stays so. */
     void (*store)(quant_type type, const float *x, size_t n, uint8_t *row);
-    /* out[0..n_v) = softmax(q k^T * scale) v for one query q[0..n_k) */
-    void (*attend)(const attention_span *s, const float *q, float *out);
+    /* Parts of chunk `chunk` [n] of n <= ATTENTION_QUERIES queries; not written for those that see none of it. scratch:
+     * ATTENTION_QUERIES * ATTENTION_CHUNK + ATTENTION_ROWS * MAX_HEAD_SIZE floats. */
+    void (*attend_chunk)(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,
+                         float *scratch);
+    /* sum = the chunks of sum, then those of part */
+    void (*attend_merge)(float *sum, const float *part, uint32_t n_v);
+    /* out = sum with the sink, divided by the sum of the weights */
+    void (*attend_end)(const float *sum, float sink, uint32_t n_v, float *out);
 } kernels;
 
 static inline matmul_fn *kernels_matmul(const kernels *k, quant_type type) {
     return k->matmul[type] ? k->matmul[type] : k->matmul_any;
+}
+
+/* q[i].out = softmax(scores) v for n <= ATTENTION_QUERIES queries: all their chunks in order. scratch:
+ * ATTENTION_SCRATCH floats. */
+void kernels_attend(const kernels *k, const attention_span *s, const attention_query *q, size_t n, float *scratch);
+
+/* Whether the query sees any of the chunk. */
+static inline bool attention_sees(const attention_query *q, uint32_t chunk) {
+    return q->begin / ATTENTION_CHUNK <= chunk && chunk <= (q->end - 1) / ATTENTION_CHUNK;
 }
 
 /* The best table this machine can run, or the one that GGUF_CPU names. NULL (GGUF_ERR_USAGE) where that name is

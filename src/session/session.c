@@ -69,6 +69,13 @@ static bool choose_context(gguf_session *s, const gguf_session_params *p, gguf_e
     return true;
 }
 
+static backend *open_backend(const gguf_session *s, const gguf_session_params *p, uint32_t n_threads, gguf_error *err) {
+    backend *b = backend_cpu_new(s->kernels, (int)n_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
+    if (!b || backend_prepare(b, s->plan.body, s->plan.n_body, err)) return b;
+    backend_free(b);
+    return NULL;
+}
+
 static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error *err) {
     s->kernels = kernels_choose(err);
     if (!s->kernels || !choose_context(s, p, err)) return false;
@@ -88,11 +95,9 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     uint32_t n_batch_threads = p->n_threads_batch ? p->n_threads_batch : n_threads;
     if (n_batch_threads > MAX_THREADS)
         return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_batch_threads, MAX_THREADS);
-    s->backend = backend_cpu_new(s->kernels, (int)n_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
+    s->backend = open_backend(s, p, n_threads, err);
     s->batch_backend = s->backend;
-    if (s->backend && n_batch_threads != n_threads)
-        s->batch_backend =
-            backend_cpu_new(s->kernels, (int)n_batch_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
+    if (s->backend && n_batch_threads != n_threads) s->batch_backend = open_backend(s, p, n_batch_threads, err);
     if (!s->batch_backend || !p->profile) return s->batch_backend != NULL;
     s->costs = arena_alloc(&s->mem, OP_KIND_COUNT, sizeof *s->costs, "the profile", err);
     backend_profile(s->backend, s->costs);

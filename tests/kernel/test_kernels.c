@@ -4,6 +4,7 @@
  *
  * kernel-kernels --bench [TIER] [SLOT]: instead, how fast each slot is on one core, scalar beside.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,23 +271,36 @@ static uint8_t *random_rows(quant_type type, uint32_t end, uint32_t n) {
     return rows;
 }
 
-static void check_attend(uint32_t n_k, uint32_t n_v, uint32_t begin, uint32_t end, quant_type k_type,
-                         quant_type v_type) {
+/* n queries over positions up to `end`, each a little different, and each the same whatever shares its call. */
+static void check_attend(uint32_t n_k, uint32_t n_v, uint32_t begin, uint32_t end, size_t n, quant_type k_type,
+                         quant_type v_type, float softcap) {
+    static float scratch[ATTENTION_SCRATCH] __attribute__((aligned(64)));
     if (n_k % quant_types[k_type].block || n_v % quant_types[v_type].block) return;
-    float *q = guard(n_k * 4), *want = guard(n_v * 4), *got = guard(n_v * 4);
-    fill_floats(q, n_k, SOME);
+    float *x = guard(n * n_k * 4), *want = guard(n * n_v * 4), *got = guard(n * n_v * 4);
+    attention_query q[2][ATTENTION_QUERIES];
     attention_span s = {.k = random_rows(k_type, end, n_k),
                         .v = random_rows(v_type, end, n_v),
                         .k_type = k_type,
                         .v_type = v_type,
                         .n_k = n_k,
                         .n_v = n_v,
-                        .begin = begin,
-                        .end = end,
-                        .scale = 0.3f};
-    scalar->attend(&s, q, want);
-    tier->attend(&s, q, got);
-    CHECK(same(want, got, n_v));
+                        .scale = 0.3f,
+                        .softcap = softcap};
+    fill_floats(x, n * n_k, SOME);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t before = (uint32_t)(n - 1 - i) / 3, to = end > before ? end - before : 1;
+        q[0][i] = (attention_query){.q = x + i * n_k,
+                                    .out = want + i * n_v,
+                                    .begin = begin + (uint32_t)i * 40 < to ? begin + (uint32_t)i * 40 : to - 1,
+                                    .end = to,
+                                    .slope = softcap != 0 || i % 2 == 0 ? 0 : 0.02f * (float)i,
+                                    .sink = i % 3 ? -INFINITY : random_f32(4)};
+        q[1][i] = q[0][i];
+        q[1][i].out = got + i * n_v;
+        kernels_attend(scalar, &s, &q[0][i], 1, scratch);
+    }
+    kernels_attend(tier, &s, q[1], n, scratch);
+    CHECK(same(want, got, n * n_v));
     release_all();
 }
 
@@ -295,10 +309,12 @@ static void check_cache(void) {
     for (size_t k = 0; k < 4; k++) {
         check_store(types[k], 96);
         for (size_t v = 0; v < 4; v++) {
-            check_attend(64, 64, 0, 1, types[k], types[v]);
-            check_attend(96, 160, 0, 300, types[k], types[v]);
-            check_attend(7, 33, 100, 700, types[k], types[v]);
-            check_attend(128, 32, 511, 530, types[k], types[v]);
+            check_attend(64, 64, 0, 1, 1, types[k], types[v], 0);
+            check_attend(96, 160, 0, 300, 3, types[k], types[v], 30);
+            check_attend(7, 33, 100, 700, 32, types[k], types[v], 0);
+            check_attend(128, 32, 511, 530, 9, types[k], types[v], 0);
+            check_attend(64, 128, 0, 40, 14, types[k], types[v], 5);
+            check_attend(1024, 1024, 250, 262, 2, types[k], types[v], 0);
         }
     }
 }
@@ -493,26 +509,34 @@ static void bench_vectors(void) {
 
 typedef struct {
     attention_span s;
-    float *q, *out;
+    attention_query q[ATTENTION_QUERIES];
+    size_t n;
+    float *scratch;
 } attention;
 
 static double bench_attend(const void *what) {
     const attention *a = what;
-    tier->attend(&a->s, a->q, a->out);
-    return (double)(a->s.n_k + a->s.n_v) * (a->s.end - a->s.begin);
+    kernels_attend(tier, &a->s, a->q, a->n, a->scratch);
+    return (double)((a->s.n_k + a->s.n_v) * a->n * a->q[0].end);
 }
 
+/* One query, as a decoded token of a model without shared key heads has, and as many as a prompt gives at once. */
 static void bench_attends(void) {
     static const quant_type types[] = {QUANT_F16, QUANT_F32, QUANT_BF16, QUANT_Q8_0};
+    static float scratch[ATTENTION_SCRATCH] __attribute__((aligned(64)));
     enum { N = 128, END = 1024 };
-    for (size_t i = 0; i < 4; i++) {
-        attention a = {{.k_type = types[i], .v_type = types[i], .n_k = N, .n_v = N, .end = END, .scale = 0.1f},
-                       guard(N * 4),
-                       guard(N * 4)};
-        a.s.k = random_rows(types[i], END, N);
-        a.s.v = random_rows(types[i], END, N);
-        fill_floats(a.q, N, SOME);
-        bench_line("attend", quant_types[types[i]].name, bench_attend, &a);
+    for (size_t i = 0; i < 8; i++) {
+        quant_type type = types[i / 2];
+        attention a = {{.k_type = type, .v_type = type, .n_k = N, .n_v = N, .scale = 0.1f}};
+        float *q = guard(ATTENTION_QUERIES * N * 4), *out = guard(ATTENTION_QUERIES * N * 4);
+        a.s.k = random_rows(type, END, N);
+        a.s.v = random_rows(type, END, N);
+        a.n = i % 2 ? ATTENTION_QUERIES : 1;
+        a.scratch = scratch;
+        fill_floats(q, ATTENTION_QUERIES * N, SOME);
+        for (size_t j = 0; j < a.n; j++)
+            a.q[j] = (attention_query){.q = q + j * N, .out = out + j * N, .end = END, .sink = -INFINITY};
+        bench_line(i % 2 ? "attend 32" : "attend", quant_types[type].name, bench_attend, &a);
         release_all();
     }
 }

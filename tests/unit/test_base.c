@@ -72,10 +72,16 @@ static void test_functions(void) {
         worst = d > worst ? d : worst;
     }
     CHECK(worst < 2.0e-7);
+    worst = 0;
+    for (float x = -12; x < 12; x += 0.00137f) {
+        double t = tanh((double)x), d = fabs((double)tanh_f32(x) - t) / fmax(fabs(t), 1e-30);
+        worst = d > worst ? d : worst;
+    }
+    CHECK(worst < 2.0e-7);
+    CHECK(tanh_f32(INFINITY) == 1 && tanh_f32(-1e30f) == -1 && tanh_f32(0) == 0 && isnan(tanh_f32(NAN)));
     CHECK(exp_f32(-INFINITY) == 0 && exp_f32(1000) == INFINITY && exp_f32(0) == 1 && isnan(exp_f32(NAN)));
     for (double x = 1e-300; x < 1e300; x *= 7.3) CHECK(fabs(log_f64(x) - log(x)) <= 1e-15 * fabs(log(x)));
     CHECK(log_f64(1) == 0 && fabs(pow_f64(10000, -0.5) - 0.01) < 1e-17);
-    /* RoPE's angles, to 1e-7 at position 131071 */
     for (double x = 0; x < 131072; x += 61.7) {
         double s, c;
         sincos_f64(x, &s, &c);
