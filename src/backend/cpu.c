@@ -32,7 +32,7 @@ struct backend {
     atomic_ullong bad;     /* the first operation, and its first token, whose values are not finite; or NOT_BAD */
     float *scratch;        /* [threads][ATTENTION_SCRATCH] */
     float *parts;          /* of attention that is split by chunks: [tiles][chunks][queries][attention_part_size] */
-    size_t part_bytes;
+    size_t scratch_bytes, part_bytes;
     atomic_uint *chunks_done; /* [MAX_SPLIT_TILES] of a tile */
 };
 
@@ -410,10 +410,6 @@ bool backend_run(backend *b, const op *ops, size_t n_ops, const step *s, gguf_er
                 where, s->position + s->first_row + (uint32_t)bad);
 }
 
-static size_t scratch_bytes(const backend *b) {
-    return b->threads ? (size_t)pool_size(b->threads) * ATTENTION_SCRATCH * sizeof *b->scratch : 0;
-}
-
 backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx), void *stop_ctx, gguf_warn_fn *warn,
                          void *warn_ctx, gguf_error *err) {
     backend *b = calloc(1, sizeof *b);
@@ -424,10 +420,13 @@ backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx
     b->k = k;
     b->stop = stop;
     b->stop_ctx = stop_ctx;
-    b->threads = pool_new(n_threads, warn, warn_ctx, err);
-    if (b->threads) b->scratch = memory_reserve(scratch_bytes(b));
-    if (b->threads && !b->scratch) fail_memory(err, "the threads' scratch memory", scratch_bytes(b));
-    if (b->scratch) return b;
+    if (n_threads < 1) n_threads = 1;
+    /* Before the threads, which take what address space there is. */
+    b->scratch_bytes = (size_t)n_threads * ATTENTION_SCRATCH * sizeof *b->scratch;
+    b->scratch = memory_reserve(b->scratch_bytes);
+    if (!b->scratch) fail_memory(err, "the threads' scratch memory", b->scratch_bytes);
+    if (b->scratch) b->threads = pool_new(n_threads, warn, warn_ctx, err);
+    if (b->threads) return b;
     backend_free(b);
     return NULL;
 }
@@ -449,7 +448,7 @@ bool backend_prepare(backend *b, const op *ops, size_t n_ops, gguf_error *err) {
 
 void backend_free(backend *b) {
     if (!b) return;
-    memory_release(b->scratch, scratch_bytes(b));
+    memory_release(b->scratch, b->scratch_bytes);
     memory_release(b->parts, b->part_bytes);
     free(b->chunks_done);
     pool_free(b->threads);

@@ -28,7 +28,7 @@ done
 expect 0 $run -n 4
 cp out first
 if [ $small = yes ]; then
-    (ulimit -v 400000; $run -n 4 -t 96 >out 2>err </dev/null)
+    (ulimit -v 100000; $run -n 4 -t 96 >out 2>err </dev/null)
     check "threads that cannot start are no error" test $? -eq 0
     check "but said" says "of 96 threads could be started"
     check "the text is the same" cmp out first
