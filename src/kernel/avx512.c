@@ -640,7 +640,7 @@ INLINE void matmul_shape(const matrix *w, const activations *a, size_t n_tok, si
         if (n_tok == 1) {                                                                                              \
             avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);                                        \
         } else {                                                                                                       \
-            matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, amx && n_tok >= MAX_TILE, s);                   \
+            matmul_shape(w, a, n_tok, row_begin, row_end, y, y_stride, amx &&n_tok >= MAX_TILE, s);                    \
         }                                                                                                              \
     }
 #ifdef HAVE_AMX
@@ -717,16 +717,18 @@ SLOT_PLAIN(f16, load_f16, 2)
 SLOT_PLAIN(bf16, load_bf16, 2)
 
 #define SLOTS(name)                                                                                                    \
-    GENERIC_KERNELS_ALWAYS(#name), .quantize = avx512_quantize, .store = avx512_store,                                 \
-                                   .attend_chunk = avx512_attend_chunk, .matmul = {                                    \
-        [QUANT_Q4_0] = q4_0_##name, [QUANT_Q4_1] = q4_1_##name, [QUANT_Q5_0] = q5_0_##name,                            \
-        [QUANT_Q5_1] = q5_1_##name, [QUANT_Q8_0] = q8_0_##name, [QUANT_Q2_K] = q2_k_##name,                            \
-        [QUANT_Q3_K] = q3_k_##name, [QUANT_Q4_K] = q4_k_##name, [QUANT_Q5_K] = q5_k_##name,                            \
-        [QUANT_Q6_K] = q6_k_avx512, [QUANT_F32] = f32_matmul, [QUANT_F16] = f16_matmul, [QUANT_BF16] = bf16_matmul,    \
-        [QUANT_IQ1_S] = avx512_iq1_s, [QUANT_IQ1_M] = avx512_iq1_m, [QUANT_IQ2_XXS] = avx512_iq2_xxs,                  \
-        [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s, [QUANT_IQ3_XXS] = avx512_iq3_xxs,                \
-        [QUANT_IQ3_S] = avx512_iq3_s, [QUANT_IQ4_NL] = avx512_iq4_nl, [QUANT_IQ4_XS] = avx512_iq4_xs,                  \
-        [QUANT_TQ1_0] = avx512_tq1_0, [QUANT_TQ2_0] = avx512_tq2_0, [QUANT_MXFP4] = avx512_mxfp4,                      \
+    GENERIC_KERNELS_ALWAYS(#name),                                                                                     \
+        .quantize = avx512_quantize, .store = avx512_store, .attend_chunk = avx512_attend_chunk,                       \
+        .matmul = {                                                                                                    \
+            [QUANT_Q4_0] = q4_0_##name,       [QUANT_Q4_1] = q4_1_##name,     [QUANT_Q5_0] = q5_0_##name,              \
+            [QUANT_Q5_1] = q5_1_##name,       [QUANT_Q8_0] = q8_0_##name,     [QUANT_Q2_K] = q2_k_##name,              \
+            [QUANT_Q3_K] = q3_k_##name,       [QUANT_Q4_K] = q4_k_##name,     [QUANT_Q5_K] = q5_k_##name,              \
+            [QUANT_Q6_K] = q6_k_avx512,       [QUANT_F32] = f32_matmul,       [QUANT_F16] = f16_matmul,                \
+            [QUANT_BF16] = bf16_matmul,       [QUANT_IQ1_S] = avx512_iq1_s,   [QUANT_IQ1_M] = avx512_iq1_m,            \
+            [QUANT_IQ2_XXS] = avx512_iq2_xxs, [QUANT_IQ2_XS] = avx512_iq2_xs, [QUANT_IQ2_S] = avx512_iq2_s,            \
+            [QUANT_IQ3_XXS] = avx512_iq3_xxs, [QUANT_IQ3_S] = avx512_iq3_s,   [QUANT_IQ4_NL] = avx512_iq4_nl,          \
+            [QUANT_IQ4_XS] = avx512_iq4_xs,   [QUANT_TQ1_0] = avx512_tq1_0,   [QUANT_TQ2_0] = avx512_tq2_0,            \
+            [QUANT_MXFP4] = avx512_mxfp4,                                                                              \
     }
 
 /* clang-format off */
