@@ -207,7 +207,8 @@ typedef struct {
  * session was opened without `profile`. */
 size_t gguf_session_profile(const gguf_session *session, gguf_profile_row *rows, size_t n);
 
-/* Forgets everything from `position` on. A position not yet filled is an error. */
+/* Forgets everything from `position` on. A position not yet filled is an error, and so is (GGUF_ERR_CONTEXT) one from
+ * which layers with a sliding window no longer hold what stands before it: 0 always works. */
 bool gguf_session_rewind(gguf_session *session, uint32_t position, gguf_error *err);
 
 /* ---- sampler -------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@ architecture is one row of ARCHS, with what it asks of Model.logits().
 
 import argparse
 import functools
+import math
 import re
 import struct
 import sys
@@ -375,14 +376,116 @@ def round_activations(x, block):
 
 @dataclass
 class Arch:
+    """What an architecture has that its file's keys and tensors do not say."""
+
+    halves: bool = False  # RoPE turns value i with value i + n / 2, else neighbours
+    rope: bool = True
+    layer_norm: bool = False
+    act: str = "silu"
+    parallel: bool = False  # attention and feed-forward read the same x
     no_rope_step: int = 0  # layers step - 1, 2 step - 1, ... have no RoPE
+    embd_sqrt: bool = False  # embeddings times sqrt(n_embd)
+    scales: dict = None  # defaults of keys, as functions of (n_embd, n_layer)
+    logit_divide: bool = False
+    qk_norm: str = "head"  # what q_norm and k_norm go over: head, heads (each its own weights), row
+    qk_norm_last: bool = False  # behind RoPE
+    qk_l2: bool = False
+    window: int = 0  # the default
+    window_step: int = 0  # layers step - 1, 2 step - 1, ... have none; 0: all have it
+    window_key: bool = False  # attention.sliding_window is read
+    window_chunks: bool = False
+    local_base: float = 0  # RoPE's base in layers with a window
+    local_plain: bool = False  # it is not scaled there
+    local_rope: bool = False  # only those have RoPE
+    ffn_norm: str = "ffn_norm"
+    post_norms: bool = False
+    pre_norms: bool = True
+    norm_weights: bool = False  # a token's experts' weights add up to 1
+    gating: int = 1  # 1 softmax, 2 sigmoid, 3 softmax of those chosen
+    weight_first: bool = False
+    alibi: float = 0
+    alibi_layers: int = 0  # only with so many
+    sqrt_scale_layers: int = 0  # scores are scaled by sqrt(n_embd / n_head) with so many
+    yarn_squared: bool = False  # YaRN's magnitude goes to the scores
+    yarn_fractions: bool = False
+    temperature_offset: int = 0
+    temperature_nope: bool = False
+    output_norm: str = "output_norm"
 
 
-ARCHS = {"llama": Arch(), "smollm3": Arch(no_rope_step=4)}
+GEMMA = dict(halves=True, act="gelu", embd_sqrt=True)
+GPT = dict(layer_norm=True, act="gelu")
+ARCHS = {
+    "llama": Arch(norm_weights=True),
+    "smollm3": Arch(no_rope_step=4),
+    "mistral3": Arch(norm_weights=True),
+    "qwen2": Arch(halves=True),
+    "qwen2moe": Arch(halves=True),
+    "qwen3": Arch(halves=True),
+    "qwen3moe": Arch(halves=True, norm_weights=True),
+    "phi2": Arch(halves=True, parallel=True, **GPT),
+    "phi3": Arch(halves=True, window_key=True),
+    "gemma": Arch(**GEMMA),
+    "gemma2": Arch(post_norms=True, window=4096, window_step=2, window_key=True, sqrt_scale_layers=46, **GEMMA),
+    "gemma3": Arch(post_norms=True, window_step=6, window_key=True, local_base=10000.0, local_plain=True,
+                   sqrt_scale_layers=62, **GEMMA),
+    "granite": Arch(logit_divide=True, norm_weights=True),
+    "granitemoe": Arch(logit_divide=True, norm_weights=True),
+    "olmo": Arch(layer_norm=True),
+    "olmo2": Arch(halves=True, pre_norms=False, post_norms=True, qk_norm="row", window_key=True, window_step=4, local_plain=True),
+    "olmoe": Arch(halves=True, qk_norm="row"),
+    "stablelm": Arch(halves=True, layer_norm=True, qk_norm="heads"),
+    "starcoder2": Arch(halves=True, **GPT),
+    "command-r": Arch(layer_norm=True, parallel=True, qk_norm="heads"),
+    "cohere2": Arch(layer_norm=True, parallel=True, window=4096, window_step=4, window_key=True, local_rope=True),
+    "exaone": Arch(halves=True),
+    "exaone4": Arch(halves=True, pre_norms=False, post_norms=True, window_step=4, window_key=True, local_rope=True),
+    "internlm2": Arch(),
+    "baichuan": Arch(alibi=8, alibi_layers=40),
+    "orion": Arch(halves=True, layer_norm=True),
+    "gpt-oss": Arch(halves=True, window_key=True, window_step=2, ffn_norm="post_attention_norm", act="oai", gating=3,
+                    yarn_fractions=True),
+    "glm4": Arch(post_norms=True),
+    "ernie4_5": Arch(),
+    "ernie4_5-moe": Arch(norm_weights=True),
+    "hunyuan-dense": Arch(halves=True, qk_norm_last=True),
+    "seed_oss": Arch(halves=True, ffn_norm="post_attention_norm"),
+    "arcee": Arch(act="relu2"),
+    "minicpm": Arch(logit_divide=True, norm_weights=True, scales={
+        "embedding_scale": lambda e, n: 12, "residual_scale": lambda e, n: 1.4 / np.sqrt(n),
+        "logit_scale": lambda e, n: e / 256}),
+    "gpt2": Arch(rope=False, **GPT),
+    "gptneox": Arch(halves=True, layer_norm=True, act="gelu_erf", parallel=True),
+    "falcon": Arch(halves=True, layer_norm=True, act="gelu_erf", parallel=True),
+    "mpt": Arch(rope=False, layer_norm=True, act="gelu_erf", qk_norm="row"),
+    "bloom": Arch(rope=False, alibi=8, **GPT),
+    "apertus": Arch(halves=True, act="xielu"),
+    "llama4": Arch(gating=2, weight_first=True, window=8192, window_step=4, window_key=True, window_chunks=True,
+                   local_rope=True, qk_l2=True, temperature_offset=1, temperature_nope=True,
+                   scales={"attention.temperature_scale": lambda e, n: 0.1}),
+    "deepseek2": Arch(yarn_squared=True),
+    "lfm2": Arch(halves=True, window_key=True, output_norm="token_embd_norm"),
+}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
 
 
 def silu(x):
-    return x / (1 + np.exp(-x))
+    return x * sigmoid(x)
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def gelu_erf(x):
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
+
+
+def relu2(x):
+    return np.maximum(x, 0) ** 2
 
 
 def softmax(x):
@@ -390,80 +493,387 @@ def softmax(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def magnitude(factor, mul):
+    """YaRN's: how much larger the scores of a stretched context are made."""
+    return 0.1 * mul * np.log(factor) + 1 if factor > 1 else 1.0
+
+
+def alibi_slopes(n_head, largest):
+    """Head by head, in halves of the powers of two below n_head, then those between them."""
+    n = 2 ** int(np.floor(np.log2(n_head)))
+    first = 2 ** (-largest / n)
+    between = 2 ** (-largest / 2 / n)
+    return np.array([first ** (h + 1) if h < n else between ** (2 * (h - n) + 1) for h in range(n_head)])
+
+
 class Model:
     def __init__(self, path, act=False):
         self.file, self.act = File(path), act
-        name = self.file.keys["general.architecture"]
-        if name not in ARCHS:
-            sys.exit("the architecture %s is not supported" % name)
-        self.arch = ARCHS[name]
+        self.setup()
 
-        def key(k, default=None):
-            return self.file.keys.get("%s.%s" % (name, k), default)
-
-        self.n_layer, n_embd = key("block_count"), key("embedding_length")
+    def setup(self):
+        self.name = self.file.keys["general.architecture"]
+        if self.name not in ARCHS:
+            sys.exit("the architecture %s is not supported" % self.name)
+        a = self.arch = ARCHS[self.name]
+        key = self.key
+        self.cache = {}
+        self.n_layer, self.n_embd = key("block_count"), key("embedding_length")
         self.n_head = key("attention.head_count")
-        self.n_head_kv = key("attention.head_count_kv", self.n_head)
-        self.n_k = key("attention.key_length", n_embd // self.n_head)
-        self.n_v = key("attention.value_length", n_embd // self.n_head)
+        kv = key("attention.head_count_kv", self.n_head)
+        self.n_head_kv = kv if isinstance(kv, list) else [kv] * self.n_layer
+        self.latent = self.has("blk.0.attn_kv_a_mqa.weight")
+        self.n_k = key("attention.key_length", self.n_embd // self.n_head)
+        self.n_v = key("attention.value_length", self.n_embd // self.n_head)
+        if self.latent:
+            self.n_k, self.n_v = key("attention.key_length_mla"), key("attention.value_length_mla")
         self.n_rot = key("rope.dimension_count", self.n_k)
-        self.eps = key("attention.layer_norm_rms_epsilon")
-        frequency = key("rope.freq_base", 10000.0) ** (-np.arange(0, self.n_rot, 2) / self.n_rot)
-        if key("rope.scaling.type", "linear") == "linear":
-            frequency = frequency / key("rope.scaling.factor", 1.0)
-        if "rope_freqs.weight" in self.file.tensors:
-            frequency = frequency / self.tensor("rope_freqs.weight")
-        self.frequency = frequency
+        self.eps = key("attention.layer_norm_epsilon" if a.layer_norm else "attention.layer_norm_rms_epsilon")
+        self.window = key("attention.sliding_window", a.window) if a.window_key else 0
+        self.alibi = key("attention.max_alibi_bias", a.alibi)
+        if a.alibi_layers and self.n_layer != a.alibi_layers:
+            self.alibi = 0
+        scale = {k: f(self.n_embd, self.n_layer) for k, f in (a.scales or {}).items()}
+        self.scale = lambda k: key(k, scale.get(k, 0)) or 1
+        self.temperature = key("attention.temperature_scale", scale.get("attention.temperature_scale", 0))
+        self.n_ctx_orig = key("rope.scaling.original_context_length", key("context_length"))
+        self.parallel = key("use_parallel_residual", a.parallel)
+
+    def key(self, k, default=None):
+        return self.file.keys.get("%s.%s" % (self.name, k), default)
+
+    def has(self, name):
+        return name in self.file.tensors
 
     def tensor(self, name):
-        kind, shape, data = self.file.tensors[name]
-        return kind.decode(np.asarray(data).reshape(-1, kind.bytes)).reshape(shape)
+        if name not in self.cache:
+            kind, shape, data = self.file.tensors[name]
+            self.cache[name] = kind.decode(np.asarray(data).reshape(-1, kind.bytes)).reshape(shape)
+        return self.cache[name]
+
+    # ---- products and norms
+
+    def rounded(self, x, name):
+        """x as the matrix `name` sees it."""
+        kind = self.file.tensors[name][0]
+        return round_activations(x, kind.act or kind.block) if self.act and kind.block > 1 else x
 
     def linear(self, x, name):
         """x through the matrix `name`, and its bias where it has one."""
-        kind = self.file.tensors[name + ".weight"][0]
-        if self.act and kind.block > 1:
-            x = round_activations(x, kind.act or kind.block)
-        y = x @ self.tensor(name + ".weight").T
-        return y + self.tensor(name + ".bias") if name + ".bias" in self.file.tensors else y
+        y = self.rounded(x, name + ".weight") @ self.tensor(name + ".weight").T
+        return y + self.tensor(name + ".bias") if self.has(name + ".bias") else y
+
+    def normalise(self, x):
+        if self.arch.layer_norm:
+            x = x - x.mean(axis=-1, keepdims=True)
+        return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
 
     def norm(self, x, name):
-        return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps) * self.tensor(name + ".weight")
+        """Without weights where the file has none."""
+        x = self.normalise(x)
+        if self.has(name + ".weight"):
+            x = x * self.tensor(name + ".weight")
+        return x + self.tensor(name + ".bias") if self.has(name + ".bias") else x
 
-    def rope(self, x):
-        """Turns neighbouring pairs of the first n_rot values of x [n][heads][n_k] by position x frequency."""
-        angle = np.arange(len(x))[:, None, None] * self.frequency
-        cos, sin = np.cos(angle), np.sin(angle)
-        a, b = x[..., 0 : self.n_rot : 2], x[..., 1 : self.n_rot : 2]
-        y = x.copy()
-        y[..., 0 : self.n_rot : 2], y[..., 1 : self.n_rot : 2] = a * cos - b * sin, a * sin + b * cos
+    # ---- positions
+
+    def is_local(self, layer):
+        if not self.window:
+            return False
+        pattern = self.key("attention.sliding_window_pattern", self.arch.window_step)
+        if isinstance(pattern, list):
+            return bool(pattern[layer])
+        return pattern == 0 or layer % pattern < pattern - 1
+
+    def has_rope(self, layer):
+        a = self.arch
+        if not a.rope or self.alibi or (a.no_rope_step and (layer + 1) % a.no_rope_step == 0):
+            return False
+        if self.name.startswith("granite") and self.key("rope.scaling.finetuned", True) is False:
+            return False
+        return not a.local_rope or not self.window or self.is_local(layer)
+
+    def frequencies(self, local, n_ctx):
+        """[n_rot / 2], and what cos and sin are multiplied with."""
+        a, n, key = self.arch, self.n_rot, self.key
+        base = key("rope.freq_base", 10000.0)
+        if local:
+            base = key("rope.freq_base_swa", a.local_base or base)
+        if key("rope.scaling.alpha", 0):
+            base *= key("rope.scaling.alpha") ** (self.n_k / (self.n_k - 2))
+        f = base ** (-np.arange(0, n, 2) / n)
+        if local and a.local_plain:
+            return f, 1.0
+        kind, factor = key("rope.scaling.type", "linear"), key("rope.scaling.factor", 1.0)
+        factors = "rope_factors_long.weight" if n_ctx > self.n_ctx_orig else "rope_factors_short.weight"
+        if self.has("rope_freqs.weight"):
+            f = f / self.tensor("rope_freqs.weight")
+        elif self.has(factors):
+            f = f / self.tensor(factors)
+        attention = key("rope.scaling.attn_factor", 1.0)
+        if kind == "linear":
+            return f / factor, attention
+        if kind != "yarn":
+            return f, attention
+        turns = lambda t: n * np.log(self.n_ctx_orig / (t * 2 * np.pi)) / (2 * np.log(base))
+        low, high = turns(key("rope.scaling.yarn_beta_fast", 32.0)), turns(key("rope.scaling.yarn_beta_slow", 1.0))
+        if not a.yarn_fractions:
+            low, high = np.floor(low), np.ceil(high)
+        low, high = max(low, 0), min(high, n - 1)
+        keep = 1 - np.clip((np.arange(n // 2) - low) / max(high - low, 0.001), 0, 1)
+        mul = key("rope.scaling.yarn_log_multiplier", 0.0)
+        scale = magnitude(factor, 1)
+        if mul and a.yarn_squared:
+            scale = 1.0
+        elif mul:
+            scale = magnitude(factor, 1) / magnitude(factor, mul)
+        return f * keep + f / factor * (1 - keep), scale * attention
+
+    def turn(self, x, layer):
+        """RoPE of the first n_rot values of x [n][heads][...]."""
+        f, scale = self.frequencies(self.is_local(layer), self.n_ctx)
+        angle = np.arange(len(x))[:, None, None] * f
+        cos, sin, n = np.cos(angle) * scale, np.sin(angle) * scale, self.n_rot
+        first, second = (slice(0, n // 2), slice(n // 2, n)) if self.arch.halves else (slice(0, n, 2), slice(1, n, 2))
+        a, b, y = x[..., first], x[..., second], x.copy()
+        y[..., first], y[..., second] = a * cos - b * sin, a * sin + b * cos
         return y
 
+    def warm(self, q, layer):
+        """Queries grow with the logarithm of the position."""
+        a = self.arch
+        if not self.temperature or (a.temperature_nope and self.has_rope(layer)):
+            return q
+        length = self.key("attention.temperature_length", 8192 if a.temperature_nope else self.n_ctx_orig)
+        whole = (np.arange(len(q)) + a.temperature_offset) // length
+        return q * (1 + self.temperature * np.log(1 + whole))[:, None, None]
+
+    # ---- attention
+
+    def scores(self, q, k, scale, layer):
+        """[heads][n][n] with -inf where a position is not seen."""
+        n = len(q)
+        s = np.einsum("ihd,jhd->hij", q, k) * scale
+        cap = self.key("attn_logit_softcapping", 50.0 if self.name == "gemma2" else 0)
+        if cap:
+            s = cap * np.tanh(s / cap)
+        i, j = np.arange(n)[:, None], np.arange(n)
+        if self.alibi:
+            s = s + alibi_slopes(self.n_head, self.alibi)[:, None, None] * (j - i)
+        seen = j <= i
+        if self.is_local(layer):
+            seen &= i // self.window == j // self.window if self.arch.window_chunks else i - j < self.window
+        return np.where(seen, s, -np.inf)
+
+    def weighted(self, scores, v, layer):
+        sinks = "blk.%d.attn_sinks.weight" % layer
+        if self.has(sinks):
+            sink = np.broadcast_to(self.tensor(sinks)[:, None, None], (*scores.shape[:2], 1))
+            weights = softmax(np.concatenate([scores, sink], axis=-1))[..., :-1]
+        else:
+            weights = softmax(scores)
+        return np.einsum("hij,jhd->ihd", weights, v).reshape(scores.shape[1], -1)
+
+    def qk_norm(self, q, k, layer):
+        out = []
+        for x, name in ((q, "q_norm"), (k, "k_norm")):
+            name = "blk.%d.attn_%s" % (layer, name)
+            if not self.has(name + ".weight"):
+                out.append(x)
+            elif self.arch.qk_norm == "row":
+                out.append(self.norm(x.reshape(len(x), -1), name).reshape(x.shape))
+            else:
+                out.append(self.norm(x, name))
+        return out
+
+    def score_scale(self):
+        if self.key("attention.scale"):
+            return self.key("attention.scale")
+        if self.n_layer == self.arch.sqrt_scale_layers:
+            return (self.n_embd / self.n_head) ** -0.5
+        scale, mul = self.n_k**-0.5, 10 * self.key("rope.scaling.yarn_log_multiplier", 0.0)
+        if self.arch.yarn_squared and mul:
+            scale *= magnitude(self.key("rope.scaling.factor", 1.0), mul) ** 2
+        return scale
+
     def attention(self, x, layer):
-        prefix, n = "blk.%d.attn_" % layer, len(x)
-        q = self.linear(x, prefix + "q").reshape(n, self.n_head, self.n_k)
-        k = self.linear(x, prefix + "k").reshape(n, self.n_head_kv, self.n_k)
-        v = self.linear(x, prefix + "v").reshape(n, self.n_head_kv, self.n_v)
-        if not self.arch.no_rope_step or (layer + 1) % self.arch.no_rope_step:
-            q, k = self.rope(q), self.rope(k)
-        shared = self.n_head // self.n_head_kv
-        score = np.einsum("ihd,jhd->hij", q, np.repeat(k, shared, axis=1)) / np.sqrt(self.n_k)
-        score = np.where(np.tri(n, dtype=bool), score, -np.inf)
-        y = np.einsum("hij,jhd->ihd", softmax(score), np.repeat(v, shared, axis=1))
-        return self.linear(y.reshape(n, -1), prefix + "output")
+        prefix, n, n_kv = "blk.%d.attn_" % layer, len(x), self.n_head_kv[layer]
+        if self.has(prefix + "qkv.weight"):
+            sizes = [self.n_head * self.n_k, (self.n_head + n_kv) * self.n_k]
+            q, k, v = np.split(self.linear(x, prefix + "qkv"), sizes, axis=-1)
+        else:
+            q, k, v = (self.linear(x, prefix + name) for name in "qkv")
+        clamp = self.key("attention.clamp_kqv", 0)
+        if clamp:
+            q, k, v = (np.clip(t, -clamp, clamp) for t in (q, k, v))
+        q, k, v = q.reshape(n, -1, self.n_k), k.reshape(n, -1, self.n_k), v.reshape(n, -1, self.n_v)
+        if not self.arch.qk_norm_last:
+            q, k = self.qk_norm(q, k, layer)
+        if self.has_rope(layer):
+            q, k = self.turn(q, layer), self.turn(k, layer)
+            if self.arch.qk_l2 and self.key("expert_count") != 128:
+                q, k = self.normalise(q), self.normalise(k)
+        if self.arch.qk_norm_last:
+            q, k = self.qk_norm(q, k, layer)
+        q, shared = self.warm(q, layer), self.n_head // n_kv
+        k, v = np.repeat(k, shared, axis=1), np.repeat(v, shared, axis=1)
+        y = self.weighted(self.scores(q, k, self.score_scale(), layer), v, layer)
+        return self.linear(y, prefix + "output")
+
+    def latent_attention(self, x, layer):
+        """Keys and values of all heads from one narrow row; k_b maps a query onto it, v_b its sum to a value."""
+        prefix, n, plain = "blk.%d.attn_" % layer, len(x), self.n_k - self.n_rot
+        if self.has(prefix + "q_a.weight"):
+            q = self.linear(self.norm(self.linear(x, prefix + "q_a"), prefix + "q_a_norm"), prefix + "q_b")
+        else:
+            q = self.linear(x, prefix + "q")
+        q = q.reshape(n, self.n_head, self.n_k)
+        kv = self.linear(x, prefix + "kv_a_mqa")
+        latent = self.norm(kv[:, : -self.n_rot], prefix + "kv_a_norm")
+        turned = self.turn(kv[:, None, -self.n_rot :], layer)
+        k_b, v_b = self.tensor(prefix + "k_b.weight"), self.tensor(prefix + "v_b.weight")
+        mapped = np.einsum("ihd,hkd->ihk", self.rounded(q[..., :plain], prefix + "k_b.weight"), k_b)
+        q = self.warm(np.concatenate([mapped, self.turn(q[..., plain:], layer)], axis=-1), layer)
+        k = np.repeat(np.concatenate([latent[:, None], turned], axis=-1), self.n_head, axis=1)
+        v = np.repeat(latent[:, None], self.n_head, axis=1)
+        y = self.weighted(self.scores(q, k, self.score_scale(), layer), v, layer).reshape(n, self.n_head, -1)
+        y = np.einsum("ihk,hdk->ihd", self.rounded(y, prefix + "v_b.weight"), v_b).reshape(n, -1)
+        return self.linear(y, prefix + "output")
+
+    def convolution(self, x, layer):
+        prefix = "blk.%d.shortconv." % layer
+        b, c, x = np.split(self.linear(x, prefix + "in_proj"), 3, axis=-1)
+        w = self.tensor(prefix + "conv.weight")
+        row = np.concatenate([np.zeros((w.shape[1] - 1, x.shape[1])), b * x])
+        y = sum(row[j : j + len(x)] * w[:, j] for j in range(w.shape[1]))
+        return self.linear(c * y, prefix + "out_proj")
+
+    # ---- feed-forward
+
+    def activation(self, gate, up, layer):
+        """up may be None."""
+        if self.arch.act == "oai":
+            gate, up = np.minimum(gate, 7), np.clip(up, -7, 7) + 1
+            return gate * sigmoid(1.702 * gate) * up
+        if self.arch.act == "xielu":
+            an, ap, beta, eps = (self.file.keys["xielu." + k] for k in ("alpha_n", "alpha_p", "beta", "eps"))
+            an, ap, beta, eps = (v[layer] if isinstance(v, list) else v for v in (an, ap, beta, eps))
+            return np.where(gate > 0, ap * gate * gate, (np.expm1(np.minimum(gate, eps)) - gate) * an) + beta * gate
+        f = {"silu": silu, "gelu": gelu, "gelu_erf": gelu_erf, "relu2": relu2}[self.arch.act](gate)
+        return f if up is None else f * up
+
+    def dense(self, x, layer, suffix=""):
+        prefix = "blk.%d.ffn_" % layer
+        up = self.linear(x, prefix + "up" + suffix)
+        if self.has(prefix + "gate" + suffix + ".weight"):
+            gate = self.linear(x, prefix + "gate" + suffix)
+        elif up.shape[1] == 2 * self.file.tensors[prefix + "down" + suffix + ".weight"][1][1]:
+            gate, up = np.split(up, 2, axis=-1)
+        else:
+            gate, up = up, None
+        return self.linear(self.activation(gate, up, layer), prefix + "down" + suffix)
+
+    def choose(self, logits, layer):
+        """Experts [n][used] in rising order, and their weights."""
+        gating = self.key("expert_gating_func", self.arch.gating)
+        value = {1: softmax, 2: sigmoid, 3: lambda x: x}[gating](logits)
+        score, shift = logits if self.arch.weight_first else value, "blk.%d.exp_probs_b.bias" % layer
+        if self.has(shift):
+            score = score + self.tensor(shift)
+        n_group, n_expert = self.key("expert_group_count", 0), logits.shape[1]
+        if n_group > 1:
+            groups = np.sort(score.reshape(len(score), n_group, -1), axis=-1)
+            best = groups[..., -2:].sum(axis=-1) if self.has(shift) else groups[..., -1]
+            chosen = np.argsort(-best, axis=-1, kind="stable")[:, : self.key("expert_group_used_count")]
+            seen = (np.arange(n_expert) // (n_expert // n_group))[None, :, None] == chosen[:, None, :]
+            score = np.where(seen.any(axis=-1), score, -np.inf)
+        expert = np.sort(np.argsort(-score, axis=-1, kind="stable")[:, : self.key("expert_used_count")], axis=-1)
+        weight = np.take_along_axis(value, expert, axis=-1)
+        if gating == 3:
+            weight = softmax(weight)
+        if self.key("expert_weights_norm", self.arch.norm_weights):
+            weight = weight / weight.sum(axis=-1, keepdims=True)
+        return expert, weight * (self.key("expert_weights_scale", 0) or 1)
+
+    def expert(self, x, kind, layer, e):
+        """x through expert e's matrix, and its bias."""
+        name, split = "blk.%d.ffn_%s_exps" % (layer, kind), "blk.%d.ffn_%s.%d.weight" % (layer, kind, e)
+        if self.has(split):
+            return self.rounded(x, split) @ self.tensor(split).T
+        if kind != "down" and not self.has(name + ".weight"):
+            both, half = "blk.%d.ffn_gate_up_exps.weight" % layer, 0 if kind == "gate" else 1
+            return self.rounded(x, both) @ np.split(self.tensor(both)[e], 2)[half].T
+        y = self.rounded(x, name + ".weight") @ self.tensor(name + ".weight")[e].T
+        return y + self.tensor(name + ".bias")[e] if self.has(name + ".bias") else y
+
+    def experts(self, x, layer):
+        expert, weight = self.choose(self.linear(x, "blk.%d.ffn_gate_inp" % layer), layer)
+        out = np.zeros_like(x)
+        for e in range(self.key("expert_count")):
+            token, place = np.nonzero(expert == e)
+            w = weight[token, place][:, None]
+            h = x[token] * w if self.arch.weight_first else x[token]
+            if len(token) == 0:
+                continue
+            h = self.activation(self.expert(h, "gate", layer, e), self.expert(h, "up", layer, e), layer)
+            y = self.expert(h, "down", layer, e)
+            out[token] += y if self.arch.weight_first else w * y
+        return out
 
     def feed_forward(self, x, layer):
         prefix = "blk.%d.ffn_" % layer
-        return self.linear(silu(self.linear(x, prefix + "gate")) * self.linear(x, prefix + "up"), prefix + "down")
+        if not self.has(prefix + "gate_inp.weight"):
+            return self.dense(x, layer)
+        y = self.experts(x, layer)
+        if self.has(prefix + "up_shexp.weight"):
+            shared = self.dense(x, layer, "_shexp")
+            if self.has(prefix + "gate_inp_shexp.weight"):
+                gate = self.tensor(prefix + "gate_inp_shexp.weight").reshape(1, -1)
+                shared = shared * sigmoid(x @ gate.T)
+            y = y + shared
+        return y
 
-    def logits(self, ids):
-        """[n_ids][n_vocab]"""
-        x = self.tensor("token_embd.weight")[ids]
-        for i in range(self.n_layer):
-            x = x + self.attention(self.norm(x, "blk.%d.attn_norm" % i), i)
-            x = x + self.feed_forward(self.norm(x, "blk.%d.ffn_norm" % i), i)
-        tied = "output.weight" not in self.file.tensors
-        return self.linear(self.norm(x, "output_norm"), "token_embd" if tied else "output")
+    # ---- all of it
+
+    def block(self, x, layer):
+        a, prefix = self.arch, "blk.%d." % layer
+        mix = self.convolution if self.n_head_kv[layer] == 0 else self.latent_attention if self.latent else self.attention
+        first = prefix + ("attn_norm_2" if self.has(prefix + "attn_norm_2.weight") else "attn_norm")
+        h = self.norm(x, first) if a.pre_norms else x
+        y = mix(h, layer)
+        if a.post_norms:
+            y = self.norm(y, prefix + "post_attention_norm")
+        y = y * self.scale("residual_scale")
+        if self.parallel or (self.name == "stablelm" and not self.has(prefix + "ffn_norm.weight")):
+            if self.has(prefix + "ffn_norm.weight"):
+                h = self.norm(x, prefix + "ffn_norm")
+            elif first.endswith("2"):
+                h = self.norm(x, prefix + "attn_norm")
+            return x + y + self.feed_forward(h, layer)
+        x = x + y
+        y = self.feed_forward(self.norm(x, prefix + a.ffn_norm) if a.pre_norms else x, layer)
+        if a.post_norms:
+            y = self.norm(y, prefix + "post_ffw_norm")
+        return x + y * self.scale("residual_scale")
+
+    def logits(self, ids, n_ctx=0):
+        """[n_ids][n_vocab], as with a context of n_ctx positions (0: the trained one)."""
+        self.n_ctx = n_ctx or self.key("context_length")
+        x = self.tensor("token_embd.weight")[ids] * self.scale("embedding_scale")
+        if self.arch.embd_sqrt:
+            x = x * np.sqrt(self.n_embd)
+        if self.has("position_embd.weight"):
+            x = x + self.tensor("position_embd.weight")[: len(ids)]
+        if self.arch.output_norm != "token_embd_norm" and self.has("token_embd_norm.weight"):
+            x = self.norm(x, "token_embd_norm")
+        for i in range(self.n_layer - self.key("nextn_predict_layers", 0)):
+            x = self.block(x, i)
+        y = self.linear(self.norm(x, self.arch.output_norm), "output" if self.has("output.weight") else "token_embd")
+        if self.has("output.bias") and not self.has("output.weight"):
+            y = y + self.tensor("output.bias")
+        y = y / self.scale("logit_scale") if self.arch.logit_divide else y * self.scale("logit_scale")
+        cap = self.key("final_logit_softcapping", 30.0 if self.name == "gemma2" else 0)
+        return cap * np.tanh(y / cap) if cap else y
 
 
 def normalised_error(a, b):
@@ -475,10 +885,11 @@ def main():
     p.add_argument("model")
     p.add_argument("--ids", required=True, type=lambda s: [int(x) for x in s.split(",")])
     p.add_argument("--act", action="store_true", help="round the inputs of quantized matrices as the engine does")
+    p.add_argument("--ctx", type=int, default=0, help="positions of the context, where RoPE depends on it")
     p.add_argument("--out", type=Path, help="write the logits: float32, or float64 to a .npy file")
     p.add_argument("--compare", type=Path, metavar="LOGITS", help="float32 logits to print the error of")
     o = p.parse_args()
-    y = Model(o.model, o.act).logits(np.array(o.ids))
+    y = Model(o.model, o.act).logits(np.array(o.ids), o.ctx)
     if o.out and o.out.suffix == ".npy":
         np.save(o.out, y)
     elif o.out:

@@ -4,162 +4,13 @@
  */
 #include "model_maker.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "format/gguf_write.h"
+#include "model_plan.h"
 #include "random_tensor.h"
 
-enum { CHUNK_BYTES = 256 << 10, NAME_BYTES = 64, MAX_ARGUMENTS = 64 };
-
-/* ---- the plan: which tensors a model has ---------------------------------------------------------- */
-
-typedef struct {
-    char name[NAME_BYTES];
-    quant_type type;
-    uint32_t n_dims;
-    uint64_t ne[2];
-    float centre, std;
-    bool is_ramp; /* 1 to 8 in even steps: factors of RoPE */
-} tensor;
-
-typedef struct {
-    const model_spec *s;
-    tensor *tensors; /* [n] */
-    size_t n, room;
-    bool failed;
-} plan;
-
-static const struct {
-    const char *name;
-    bool tied;
-    double rope_base;
-} archs[] = {
-    {"llama", false, 10000},
-    {"smollm3", true, 5e6},
-};
-
-/* A tensor type for all matrices, or a mix: the embedding that is the output and half of the others that matter most
- * get the better type. file_type is general.file_type, -1: it has no number. */
-typedef struct {
-    const char *name;
-    quant_type type, better;
-    int file_type;
-} format;
-
-static const format mixes[] = {
-    {"Q4_K_M", QUANT_Q4_K, QUANT_Q6_K, 15},
-    {"Q5_K_M", QUANT_Q5_K, QUANT_Q6_K, 17},
-};
-
-static const int8_t file_types[QUANT_TYPE_COUNT] = {
-    /* 0, which is also F32's own number, stands for none */
-    [QUANT_F16] = 1,      [QUANT_Q4_0] = 2,    [QUANT_Q4_1] = 3,    [QUANT_Q8_0] = 7,     [QUANT_Q5_0] = 8,
-    [QUANT_Q5_1] = 9,     [QUANT_Q2_K] = 10,   [QUANT_Q3_K] = 12,   [QUANT_Q4_K] = 14,    [QUANT_Q5_K] = 16,
-    [QUANT_Q6_K] = 18,    [QUANT_IQ4_NL] = 25, [QUANT_IQ4_XS] = 30, [QUANT_BF16] = 32,    [QUANT_TQ1_0] = 36,
-    [QUANT_TQ2_0] = 37,   [QUANT_MXFP4] = 38,  [QUANT_NVFP4] = 39,  [QUANT_IQ2_XXS] = 19, [QUANT_IQ2_XS] = 20,
-    [QUANT_IQ3_XXS] = 23, [QUANT_IQ1_S] = 24,  [QUANT_IQ3_S] = 26,  [QUANT_IQ2_S] = 28,   [QUANT_IQ1_M] = 31,
-};
-
-static bool find_format(const char *name, format *out, gguf_error *err) {
-    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) {
-        if (strcmp(name, mixes[i].name) != 0) continue;
-        *out = mixes[i];
-        return true;
-    }
-    for (int t = 0; t < QUANT_TYPE_COUNT; t++) {
-        if (!quant_types[t].name || strcmp(name, quant_types[t].name) != 0 || !random_can_make((quant_type)t)) continue;
-        *out = (format){name, (quant_type)t, (quant_type)t, file_types[t] || t == QUANT_F32 ? file_types[t] : -1};
-        return true;
-    }
-    return fail(err, GGUF_ERR_USAGE, "no tensors of type %s can be made", name);
-}
-
-/* The layers whose v and down matrices get the better type of a mix, as llama.cpp chooses them. */
-static bool is_better_layer(uint32_t i, uint32_t n) {
-    uint32_t eighth = n / 8;
-    return i < eighth || i >= 7 * n / 8 || (i - eighth) % 3 == 2;
-}
-
-static tensor *add(plan *p, const char *name, quant_type type, uint64_t ne0, uint64_t ne1) {
-    static tensor nowhere;
-    if (p->n == p->room) {
-        size_t room = p->room ? 2 * p->room : 64;
-        tensor *moved = realloc(p->tensors, room * sizeof *moved);
-        if (!moved) {
-            p->failed = true;
-            return &nowhere;
-        }
-        p->tensors = moved;
-        p->room = room;
-    }
-    tensor *t = &p->tensors[p->n++];
-    *t = (tensor){.type = type, .n_dims = ne1 ? 2 : 1, .ne = {ne0, ne1}};
-    snprintf(t->name, sizeof t->name, "%s", name);
-    return t;
-}
-
-static void add_vector(plan *p, const char *name, uint64_t n, float centre) {
-    tensor *t = add(p, name, QUANT_F32, n, 0);
-    t->centre = centre;
-    t->std = 0.1f;
-}
-
-/* A matrix of n_out rows of n_in, and its bias where the model has biases; rows that are not whole blocks become F16.
- */
-static void add_matrix(plan *p, const char *prefix, const char *name, uint64_t n_in, uint64_t n_out, quant_type type) {
-    char full[NAME_BYTES];
-    snprintf(full, sizeof full, "%s%s.weight", prefix, name);
-    if (n_in % quant_types[type].block != 0) type = QUANT_F16;
-    add(p, full, type, n_in, n_out)->std = 0.8f / sqrtf((float)n_in);
-    snprintf(full, sizeof full, "%s%s.bias", prefix, name);
-    if (p->s->biases && *prefix) add_vector(p, full, n_out, 0);
-}
-
-static void add_layer(plan *p, uint32_t i, const format *f) {
-    const model_spec *s = p->s;
-    quant_type type = f->type, better = is_better_layer(i, s->n_layer) ? f->better : f->type;
-    uint64_t q = (uint64_t)s->n_head * s->head_size, kv = (uint64_t)s->n_head_kv * s->head_size;
-    char prefix[32], name[NAME_BYTES];
-    snprintf(prefix, sizeof prefix, "blk.%u.", i);
-    snprintf(name, sizeof name, "%sattn_norm.weight", prefix);
-    add_vector(p, name, s->n_embd, 1);
-    add_matrix(p, prefix, "attn_q", s->n_embd, q, type);
-    add_matrix(p, prefix, "attn_k", s->n_embd, kv, type);
-    add_matrix(p, prefix, "attn_v", s->n_embd, kv, better);
-    add_matrix(p, prefix, "attn_output", q, s->n_embd, type);
-    snprintf(name, sizeof name, "%sffn_norm.weight", prefix);
-    add_vector(p, name, s->n_embd, 1);
-    add_matrix(p, prefix, "ffn_gate", s->n_embd, s->n_ff, type);
-    add_matrix(p, prefix, "ffn_up", s->n_embd, s->n_ff, type);
-    add_matrix(p, prefix, "ffn_down", s->n_ff, s->n_embd, better);
-}
-
-static void apply_tensor_edits(plan *p) {
-    for (const model_edit *e = p->s->edits; e < p->s->edits + p->s->n_edits; e++) {
-        for (size_t i = 0; i < p->n; i++) {
-            if (strcmp(p->tensors[i].name, e->name) != 0) continue;
-            if (e->kind == EDIT_RENAME_TENSOR) snprintf(p->tensors[i].name, NAME_BYTES, "%s", e->value);
-            if (e->kind != EDIT_DROP_TENSOR) continue;
-            memmove(&p->tensors[i], &p->tensors[i + 1], (p->n - i - 1) * sizeof *p->tensors);
-            p->n--;
-            break;
-        }
-    }
-}
-
-static bool make_plan(plan *p, const model_spec *s, const format *f, gguf_error *err) {
-    *p = (plan){.s = s};
-    add_matrix(p, "", "token_embd", s->n_embd, s->n_vocab, s->tied ? f->better : f->type);
-    if (p->n) p->tensors[0].std = 0.5f;
-    if (s->rope_factors) add(p, "rope_freqs.weight", QUANT_F32, s->n_rot / 2, 0)->is_ramp = true;
-    for (uint32_t i = 0; i < s->n_layer; i++) add_layer(p, i, f);
-    add_vector(p, "output_norm.weight", s->n_embd, 1);
-    if (!s->tied) add_matrix(p, "", "output", s->n_embd, s->n_vocab, f->better);
-    apply_tensor_edits(p);
-    return !p->failed || fail_memory(err, "the list of tensors", p->n * sizeof *p->tensors);
-}
+enum { CHUNK_BYTES = 256 << 10, MAX_ARGUMENTS = 96 };
 
 /* ---- vocabularies ---------------------------------------------------------------------------------- */
 
@@ -306,109 +157,18 @@ static bool put_vocabulary(gguf_writer *w, const model_spec *s, gguf_error *err)
 
 /* ---- keys ------------------------------------------------------------------------------------------ */
 
-static void put_hparams(gguf_writer *w, const model_spec *s) {
-    const struct {
-        const char *key;
-        kv_type type;
-        double value;
-    } keys[] = {
-        {"context_length", KV_U32, s->n_ctx},
-        {"embedding_length", KV_U32, s->n_embd},
-        {"block_count", KV_U32, s->n_layer},
-        {"feed_forward_length", KV_U32, s->n_ff},
-        {"attention.head_count", KV_U32, s->n_head},
-        {"attention.head_count_kv", KV_U32, s->n_head_kv},
-        {"attention.layer_norm_rms_epsilon", KV_F32, 1e-5},
-        {"rope.freq_base", KV_F32, s->rope_base},
-        {"rope.dimension_count", KV_U32, s->n_rot},
-        {"vocab_size", KV_U32, s->n_vocab},
-        {"attention.key_length", KV_U32, s->head_size},
-        {"attention.value_length", KV_U32, s->head_size},
-    };
-    size_t n = sizeof keys / sizeof *keys;
-    if ((uint64_t)s->head_size * s->n_head == s->n_embd) n -= 2; /* files name the head size only where it is odd */
-    for (size_t i = 0; i < n; i++) {
-        char name[NAME_BYTES];
-        snprintf(name, sizeof name, "%s.%s", s->arch, keys[i].key);
-        if (keys[i].type == KV_F32) {
-            gguf_writer_float(w, name, KV_F32, keys[i].value);
-        } else {
-            gguf_writer_int(w, name, KV_U32, (int64_t)keys[i].value);
-        }
-    }
-}
-
-/* Turns one value's text into its bytes; false where it is none of the type. */
-static bool parse_value(kv_type type, const char *text, uint8_t out[8]) {
-    char *end;
-    if (type == KV_F32 || type == KV_F64) {
-        double wide = strtod(text, &end);
-        float narrow = (float)wide;
-        memcpy(out, type == KV_F32 ? (const void *)&narrow : (const void *)&wide, kv_type_size(type));
-    } else {
-        unsigned long long v = *text == '-' ? (unsigned long long)strtoll(text, &end, 0) : strtoull(text, &end, 0);
-        memcpy(out, &v, kv_type_size(type));
-    }
-    return end != text && *end == 0;
-}
-
-/* "u32:7", "string:abc", "f32[]:1,2,3" */
-static bool put_edit(gguf_writer *w, const model_edit *e, gguf_error *err) {
-    uint32_t type = 0;
-    char text[1024];
-    size_t n_name = strcspn(e->value, ":[");
-    while (type < KV_TYPE_COUNT && !str_is((str){e->value, n_name}, kv_type_name(type))) type++;
-    const char *rest = e->value + n_name;
-    bool is_array = strncmp(rest, "[]", 2) == 0;
-    rest += is_array ? 2 : 0;
-    if (type == KV_TYPE_COUNT || type == KV_ARRAY || *rest != ':' || strlen(rest) >= sizeof text) {
-        return fail(err, GGUF_ERR_USAGE, "--set %s=%s: the value must be type:value or type[]:value,value", e->name,
-                    e->value);
-    }
-    snprintf(text, sizeof text, "%s", rest + 1);
-    if (type == KV_STRING && !is_array) {
-        gguf_writer_string(w, e->name, str_of(text));
-        return true;
-    }
-    str strings[256];
-    uint8_t raw[256 * 8];
-    size_t n = 0, size = kv_type_size(type);
-    for (char *save, *item = strtok_r(text, ",", &save); item && n < 256; item = strtok_r(NULL, ",", &save), n++) {
-        strings[n] = str_of(item);
-        if (type != KV_STRING && !parse_value((kv_type)type, item, raw + n * size)) {
-            return fail(err, GGUF_ERR_USAGE, "--set %s: %s is no %s", e->name, item, kv_type_name(type));
-        }
-    }
-    if (is_array && type == KV_STRING) {
-        gguf_writer_strings(w, e->name, strings, n);
-    } else if (is_array) {
-        gguf_writer_array(w, e->name, (kv_type)type, raw, n);
-    } else if (type == KV_F32 || type == KV_F64) {
-        float narrow;
-        double wide;
-        memcpy(&narrow, raw, 4);
-        memcpy(&wide, raw, 8);
-        gguf_writer_float(w, e->name, (kv_type)type, type == KV_F32 ? (double)narrow : wide);
-    } else {
-        int64_t v = 0;
-        memcpy(&v, raw, size);
-        gguf_writer_int(w, e->name, (kv_type)type, v);
-    }
-    return true;
-}
-
-static bool put_keys(gguf_writer *w, const model_spec *s, const format *f, gguf_error *err) {
+static bool put_keys(gguf_writer *w, const model_spec *s, const plan_format *f, gguf_error *err) {
     char name[128];
     snprintf(name, sizeof name, "random %s %ux%u %s", s->arch, s->n_embd, s->n_layer, f->name);
     gguf_writer_string(w, "general.architecture", str_of(s->arch));
     gguf_writer_string(w, "general.name", str_of(name));
     gguf_writer_int(w, "general.quantization_version", KV_U32, 2);
     if (f->file_type >= 0) gguf_writer_int(w, "general.file_type", KV_U32, f->file_type);
-    put_hparams(w, s);
+    if (!plan_put_hparams(w, s, err)) return false;
     if (!put_vocabulary(w, s, err)) return false;
     for (const model_edit *e = s->edits; e < s->edits + s->n_edits; e++) {
         if (e->kind == EDIT_DROP) gguf_writer_drop(w, e->name);
-        if (e->kind == EDIT_SET && !put_edit(w, e, err)) return false;
+        if (e->kind == EDIT_SET && !plan_put_edit(w, e->name, e->value, err)) return false;
     }
     return true;
 }
@@ -422,10 +182,9 @@ static void put_split(gguf_writer *w, uint32_t shard, uint32_t n_shards, size_t 
 /* ---- making ---------------------------------------------------------------------------------------- */
 
 static bool fill_in(model_spec *s, gguf_error *err) {
-    size_t a = 0, n_archs = sizeof archs / sizeof *archs;
     if (!s->arch) s->arch = "llama";
-    while (a < n_archs && strcmp(s->arch, archs[a].name) != 0) a++;
-    if (a == n_archs) return fail(err, GGUF_ERR_USAGE, "no models of architecture %s can be made", s->arch);
+    const plan_arch *a = plan_find_arch(s->arch);
+    if (!a) return fail(err, GGUF_ERR_USAGE, "no models of architecture %s can be made", s->arch);
     if (!s->type) s->type = "F32";
     if (!s->vocab) s->vocab = "spm";
     if (!s->pre) s->pre = "llama-bpe";
@@ -439,17 +198,17 @@ static bool fill_in(model_spec *s, gguf_error *err) {
     if (!s->n_ctx) s->n_ctx = 512;
     if (!s->n_vocab) s->n_vocab = 512;
     if (!s->n_shards) s->n_shards = 1;
-    if (s->rope_base == 0) s->rope_base = archs[a].rope_base;
-    s->tied = s->tied || (archs[a].tied && !s->untied);
+    if (s->rope_base == 0) s->rope_base = a->rope_base;
+    s->tied = s->tied || (a->tied && !s->untied);
     return true;
 }
 
 typedef bool sink(void *ctx, const uint8_t *data, size_t n, gguf_error *err);
 
 /* Makes a tensor's bytes piece by piece. Pieces have the same size everywhere, so that the bytes do. */
-static bool make_tensor(const model_spec *s, const tensor *t, sink *to, void *ctx, gguf_error *err) {
+static bool make_tensor(const model_spec *s, const plan_tensor *t, sink *to, void *ctx, gguf_error *err) {
     const quant_row *row = &quant_types[t->type];
-    uint64_t left = t->ne[0] * (t->n_dims > 1 ? t->ne[1] : 1) / row->block;
+    uint64_t left = t->ne[0] * t->ne[1] * t->ne[2] / row->block;
     size_t most = CHUNK_BYTES / row->bytes;
     uint8_t *piece = malloc(CHUNK_BYTES);
     if (!piece) return fail_memory(err, "a tensor", CHUNK_BYTES);
@@ -490,13 +249,13 @@ static gguf_writer *new_writer(const model_spec *s, gguf_error *err) {
     return w;
 }
 
-static void declare(gguf_writer *w, const tensor *t, size_t n) {
+static void declare(gguf_writer *w, const plan_tensor *t, size_t n) {
     for (size_t i = 0; i < n; i++) gguf_writer_tensor(w, str_of(t[i].name), t[i].type, t[i].n_dims, t[i].ne);
 }
 
 /* Tensors [begin, end) as one file. */
-static bool write_shard(const model_spec *s, const format *f, const plan *p, uint32_t shard, const char *path,
-                        gguf_error *err) {
+static bool write_shard(const model_spec *s, const plan_format *f, const model_plan *p, uint32_t shard,
+                        const char *path, gguf_error *err) {
     size_t begin = p->n * shard / s->n_shards, end = p->n * (shard + 1) / s->n_shards;
     gguf_writer *w = new_writer(s, err);
     bool ok = w && (shard > 0 || put_keys(w, s, f, err));
@@ -511,10 +270,10 @@ static bool write_shard(const model_spec *s, const format *f, const plan *p, uin
 
 bool model_write(const model_spec *given, const char *path, gguf_error *err) {
     model_spec s = *given;
-    format f;
-    plan p;
-    if (!fill_in(&s, err) || !find_format(s.type, &f, err)) return false;
-    bool ok = make_plan(&p, &s, &f, err);
+    plan_format f;
+    model_plan p;
+    if (!fill_in(&s, err) || !plan_find_format(s.type, &f, err)) return false;
+    bool ok = plan_make_tensors(&p, &s, &f, err);
     size_t n = strlen(path), n_prefix = n > 5 && strcmp(path + n - 5, ".gguf") == 0 ? n - 5 : n;
     for (uint32_t i = 0; i < s.n_shards && ok; i++) {
         char name[4096];
@@ -526,7 +285,7 @@ bool model_write(const model_spec *given, const char *path, gguf_error *err) {
 }
 
 /* Header and tensors behind each other; the gaps are zero. */
-static uint8_t *bytes_of(gguf_writer *w, const plan *p, size_t *n, gguf_error *err) {
+static uint8_t *bytes_of(gguf_writer *w, const model_plan *p, size_t *n, gguf_error *err) {
     const uint8_t *header;
     size_t n_header, last = p->n - 1;
     if (!gguf_writer_header(w, &header, &n_header, err)) return NULL;
@@ -549,12 +308,12 @@ static uint8_t *bytes_of(gguf_writer *w, const plan *p, size_t *n, gguf_error *e
 
 uint8_t *model_bytes(const model_spec *given, size_t *n, gguf_error *err) {
     model_spec s = *given;
-    format f;
-    plan p;
+    plan_format f;
+    model_plan p;
     uint8_t *bytes = NULL;
-    if (!fill_in(&s, err) || !find_format(s.type, &f, err)) return NULL;
+    if (!fill_in(&s, err) || !plan_find_format(s.type, &f, err)) return NULL;
     gguf_writer *w = new_writer(&s, err);
-    if (make_plan(&p, &s, &f, err) && w && put_keys(w, &s, &f, err)) {
+    if (plan_make_tensors(&p, &s, &f, err) && w && put_keys(w, &s, &f, err)) {
         declare(w, p.tensors, p.n);
         bytes = bytes_of(w, &p, n, err);
     }
@@ -576,7 +335,7 @@ static const struct {
     const char *help;
 } options[] = {
     {"--preset", OPT_PRESET, 0, "a known model's shape; later options change it"},
-    {"--arch", OPT_TEXT, S(arch), "llama, smollm3"},
+    {"--arch", OPT_TEXT, S(arch), "any that the program runs"},
     {"--type", OPT_TEXT, S(type), "of the matrices: F32, F16, Q8_0, Q4_K, ...; Q4_K_M, Q5_K_M"},
     {"--embd", OPT_U32, S(n_embd), "embedding length"},
     {"--ff", OPT_U32, S(n_ff), "feed-forward length"},
@@ -597,6 +356,10 @@ static const struct {
     {"--seed", OPT_U64, S(seed), ""},
     {"--shards", OPT_U32, S(n_shards), "files that the tensors are split into"},
     {"--align", OPT_U32, S(alignment), "general.alignment"},
+    {"--fused", OPT_FLAG, S(fused), "q, k and v in one tensor"},
+    {"--split-experts", OPT_FLAG, S(split_experts), "a tensor for each expert, as in files of 2023"},
+    {"--optional", OPT_FLAG, S(optional), "tensors that the architecture may have"},
+    {"--key", OPT_EDIT, EDIT_KEY, "KEY=TYPE:VALUE without the architecture's name; shapes follow it"},
     {"--set", OPT_EDIT, EDIT_SET, "KEY=TYPE:VALUE, KEY=TYPE[]:VALUE,VALUE"},
     {"--drop", OPT_EDIT, EDIT_DROP, "KEY"},
     {"--drop-tensor", OPT_EDIT, EDIT_DROP_TENSOR, "NAME"},
@@ -636,7 +399,7 @@ static bool use_preset(model_spec *s, const char *name, gguf_error *err) {
 }
 
 static bool add_edit(model_spec *s, edit_kind kind, char *value, gguf_error *err) {
-    bool has_value = kind == EDIT_SET || kind == EDIT_RENAME_TENSOR;
+    bool has_value = kind == EDIT_SET || kind == EDIT_KEY || kind == EDIT_RENAME_TENSOR;
     char *equals = has_value ? strchr(value, '=') : NULL;
     if (has_value && !equals) return fail(err, GGUF_ERR_USAGE, "%s: NAME=VALUE is expected", value);
     if (s->n_edits == MAX_EDITS) return fail(err, GGUF_ERR_USAGE, "more than %d edits", MAX_EDITS);

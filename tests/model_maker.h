@@ -8,13 +8,13 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-typedef enum { EDIT_SET, EDIT_DROP, EDIT_DROP_TENSOR, EDIT_RENAME_TENSOR } edit_kind;
+typedef enum { EDIT_KEY, EDIT_SET, EDIT_DROP, EDIT_DROP_TENSOR, EDIT_RENAME_TENSOR } edit_kind;
 
-/* A deliberate oddity, applied last. */
+/* A deliberate oddity, applied last; or (EDIT_KEY) a key of the architecture, by which shapes go. */
 typedef struct {
     edit_kind kind;
     const char *name;
-    const char *value; /* EDIT_SET: "u32:7", "f32[]:1,2"; EDIT_RENAME_TENSOR: the new name */
+    const char *value; /* EDIT_SET, EDIT_KEY: "u32:7", "f32[]:1,2"; EDIT_RENAME_TENSOR: the new name */
 } model_edit;
 
 enum { MAX_EDITS = 32 };
@@ -35,6 +35,7 @@ typedef struct {
     const char *pre;   /* llama-bpe; tokenizer.ggml.pre of a bpe vocabulary */
     bool tied, untied; /* the architecture's */
     bool biases, rope_factors;
+    bool fused, split_experts, optional;
     uint64_t seed;
     model_edit edits[MAX_EDITS];
     size_t n_edits;

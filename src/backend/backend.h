@@ -11,20 +11,53 @@
 #include "kernel/kernel.h"
 
 typedef enum {
-    OP_EMBED,      /* out = the rows of result[0].matrix that the step's ids name */
-    OP_SELECT,     /* out[i] = in[step.first_row + i] */
-    OP_ROPE_TABLE, /* cos, sin of every position of the step */
-    OP_RMS_NORM,   /* out = rms_norm(in) * vector */
-    OP_QUANTIZE,   /* act = in as int8 blocks of act->block; block 1 only proves that in is finite */
-    OP_MATMUL,     /* result[i].out = matrix * act (or in), for up to three matrices that read the same */
-    OP_ADD_VECTOR, /* out += vector, each token */
-    OP_ROPE,       /* turns the heads of out in place */
-    OP_STORE,      /* in (keys) and in2 (values) into the cache at the step's positions */
-    OP_ATTEND,     /* out = attention of the heads in `in` over the cache */
-    OP_SILU_MUL,   /* out = silu(in) * in2 */
-    OP_ADD,        /* out = in + in2 */
+    OP_EMBED,        /* out = the rows of result[0].matrix that the step's ids name */
+    OP_ADD_POSITION, /* out += the rows of result[0].matrix at the step's positions */
+    OP_SELECT,       /* out[i] = in[step.first_row + i] */
+    OP_ROPE_TABLE,   /* cos, sin of every position of the step */
+    OP_RMS_NORM,     /* out = rms_norm(in) * vector, over groups of `group` values */
+    OP_LAYER_NORM,   /* out = layer_norm(in) * vector + vector2, likewise */
+    OP_QUANTIZE,     /* act = in as int8 blocks of act->block; block 1 only proves that in is finite */
+    OP_MATMUL,       /* result[i].out = matrix * act (or in), for up to three matrices that read the same */
+    OP_ADD_VECTOR,   /* out += vector, each token */
+    OP_ROPE,         /* turns the heads of out in place */
+    OP_TEMPERATURE,  /* out *= 1 + scale * ln(1 + floor(position / period)) */
+    OP_STORE,        /* in (keys) and in2 (values) into the cache at the step's positions */
+    OP_ATTEND,       /* out = attention of the heads in `in` over the cache */
+    OP_ACTIVATE,     /* out = activation(in), times in2 where that is there */
+    OP_ADD,          /* out = in + in2 */
+    OP_SCALE,        /* out = in * scale */
+    OP_CLAMP,        /* out = in within -scale ... scale */
+    OP_SOFTCAP,      /* out = scale * tanh(in / scale) */
+    OP_GATE,         /* out = in * sigmoid(in2), in2 being one value a token */
+
+    /* Experts: see `routing`. Slots are rows, [n_slots][n]. */
+    OP_ROUTE,             /* in: one value an expert; chooses each token's experts and their weights */
+    OP_GROUP,             /* puts the slots in order */
+    OP_QUANTIZE_EXPERTS,  /* as OP_QUANTIZE: in by token (gather) or by slot; act in the order of slots */
+    OP_MATMUL_EXPERTS,    /* result[i].out, by slot, for up to three matrices an expert */
+    OP_ADD_EXPERT_VECTOR, /* out += the row of vector that belongs to the slot's expert */
+    OP_SUM_EXPERTS,       /* out = sum of weight * in, in by slot, in the order of the experts */
+
+    /* Heads that have a matrix each; in and out are [n_tok][n_head] rows of in_stride and out_stride values. */
+    OP_QUANTIZE_HEADS, /* the first n of each row */
+    OP_MATMUL_HEADS,   /* result[0].matrix is the first head's of n_head */
+    OP_COPY_HEADS,     /* out = in, n values a head */
+
+    /* A convolution over the last `period` positions, one filter a channel; in is [3][n]: b, c, x of each token */
+    OP_CONV_STORE, /* b * x into the cache */
+    OP_CONV,       /* out = c * sum of vector * the cache's rows */
     OP_KIND_COUNT
 } op_kind;
+
+/* How a token's experts are chosen and weighted; numbers as files have them, 0 being none. */
+typedef enum {
+    GATE_DEFAULT,
+    GATE_SOFTMAX, /* of all experts' values */
+    GATE_SIGMOID,
+    GATE_SOFTMAX_LAST, /* of the values of those chosen */
+    GATE_KIND_COUNT
+} gating_kind;
 
 /* What OP_QUANTIZE last made for the matrices whose blocks have this length. */
 typedef struct {
@@ -32,21 +65,42 @@ typedef struct {
     int8_t *q;
     float *scale;
     int16_t *sum;
+    float *x; /* block 1 of experts and heads: the rows put in order; else NULL */
 } act_buffer;
 
-/* One layer's cache: [n_head_kv][n_ctx] rows of n_k and n_v values. */
+/* One layer's cache: [n_head_kv][n_ctx] rows of n_k and n_v values. A ring holds the last n_ctx positions, which is a
+ * multiple of ATTENTION_CHUNK: position p in row p mod n_ctx. */
 typedef struct {
     uint8_t *k, *v;
     quant_type k_type, v_type; /* F32, F16, BF16, Q8_0 */
     uint32_t n_head_kv, n_ctx, n_k, n_v;
+    bool is_ring;
 } cache_layer;
 
 /* RoPE's angles: position * inverse_frequency[i] for pair i. */
 typedef struct {
     uint32_t n_rot;
+    bool halves;                     /* value i turns with i + n_rot / 2, else with its neighbour */
+    float scale;                     /* of cos and sin */
     const double *inverse_frequency; /* [n_rot / 2] */
     float *cos, *sin;                /* [n_tok][n_rot / 2] of the current step */
 } rope_table;
+
+/* How experts are chosen, and who goes where. A slot is a token at one of its experts; an expert's slots stand
+ * together, by rising token, and experts stand in their order. */
+typedef struct {
+    uint32_t n_expert, n_used, n_group, n_group_used;
+    gating_kind gating;
+    bool normalise, by_logit; /* weights are made to add up to 1; chosen by the values before gating */
+    float scale;              /* of the weights */
+    const float *shift;       /* [n_expert] or NULL: added for the choice alone */
+    uint32_t *expert;         /* [n_tok][n_used] rising */
+    float *weight;            /* [n_tok][n_used] */
+    uint32_t *slot;           /* [n_tok][n_used] */
+    uint32_t *first;          /* [n_expert + 1] slots */
+    uint32_t *slot_token;     /* [n_tok n_used] */
+    uint32_t *slot_expert;    /* [n_tok n_used] */
+} routing;
 
 typedef struct {
     const char *name;
@@ -63,21 +117,32 @@ typedef struct {
     size_t n;         /* values a token of in and out */
     const float *in, *in2;
     float *out;
-    const float *vector; /* [n] */
-    float eps;           /* OP_RMS_NORM */
+    const float *vector, *vector2; /* [n]; or NULL */
+    float eps;                     /* norms */
+    size_t group;                  /* norms: values that are one norm's; 0: n */
+    bool shared;                   /* norms: all groups have the same vector [group] */
     act_buffer *act;
     op_result result[OP_MAX_RESULTS];
     size_t n_results;
     rope_table *rope;
     const cache_layer *cache;
-    uint32_t n_head; /* OP_ROPE, OP_ATTEND: heads in out */
-    /* OP_ATTEND */
+    uint32_t n_head; /* heads in out */
+    size_t offset;   /* OP_ROPE: in a head, of the first value to turn */
+    size_t in_stride, out_stride;
     float scale;
-    float softcap;       /* of the scores; 0: none */
-    uint32_t window;     /* positions that a query sees, its own included; 0: all */
-    bool chunks;         /* windows begin at multiples of their size */
+    /* OP_ATTEND */
+    uint32_t window; /* positions that a query sees, its own included; 0: all */
+    bool chunks;     /* windows begin at multiples of their size */
+    float softcap;       /* of the scores, and OP_SOFTCAP; 0: none */
     const float *slopes; /* [n_head], ALiBi's; NULL: none */
     const float *sinks;  /* [n_head], scores that join the denominators alone; NULL: none */
+    uint32_t period;    /* OP_TEMPERATURE, OP_CONV */
+    uint32_t shift;     /* OP_TEMPERATURE: added to the position */
+    activation_kind activation;
+    const float *xielu;
+    routing *routing;
+    bool gather;       /* in is by token, not by slot */
+    bool weight_first; /* and its rows are multiplied with their weights */
 } op;
 
 typedef struct {

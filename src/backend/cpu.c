@@ -8,45 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/backend.h"
+#include "backend/cpu_parts.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/pool.h"
 #include "kernel/fmath.h"
 
 /* Rows of a matrix, values of a vector, and chunks of the cache that a thread takes at once. */
 enum { MIN_ROWS = 16, MAX_ROWS = 256, PIECE = 2048, MAX_RUN = 4, MAX_SPLIT_TILES = 1024 };
 
-struct backend {
-    const kernels *k;
-    pool *threads;
-    bool (*stop)(void *ctx);
-    void *stop_ctx;
-    /* the region that runs */
-    const op *ops;
-    size_t n_ops;
-    const step *step;
-    atomic_size_t next[3]; /* items handed out, of group i in next[i % 3] */
-    op_cost *costs;        /* [OP_KIND_COUNT], or NULL */
-    atomic_size_t last;    /* the operation to leave after, or SIZE_MAX */
-    atomic_ullong bad;     /* the first operation, and its first token, whose values are not finite; or NOT_BAD */
-    float *scratch;        /* [threads][ATTENTION_SCRATCH] */
-    float *parts;          /* of attention that is split by chunks: [tiles][chunks][queries][attention_part_size] */
-    size_t scratch_bytes, part_bytes;
-    atomic_uint *chunks_done; /* [MAX_SPLIT_TILES] of a tile */
-};
-
-/* Hands out items [*begin, *end) of n, up to `chunk` at a time; false when there are none left. */
-static bool take(atomic_size_t *next, size_t n, size_t chunk, size_t *begin, size_t *end) {
-    if (atomic_load_explicit(next, memory_order_relaxed) >= n) return false;
-    *begin = atomic_fetch_add_explicit(next, chunk, memory_order_relaxed);
-    *end = *begin + chunk < n ? *begin + chunk : n;
-    return *begin < n;
-}
-
 #define NOT_BAD ULLONG_MAX
 
-static void report_token(backend *b, const op *o, size_t token) {
+void report_token(backend *b, const op *o, size_t token) {
     unsigned long long mine = (unsigned long long)(o - b->ops) << 32 | token, seen = atomic_load(&b->bad);
     while (mine < seen && !atomic_compare_exchange_weak(&b->bad, &seen, mine)) {}
     atomic_store(&b->last, (size_t)(o - b->ops));
@@ -69,13 +41,9 @@ static void rope_angles(backend *b, const op *o, size_t t) {
     for (size_t i = 0; i < half; i++) {
         double s, c;
         sincos_f64((double)(b->step->position + t) * r->inverse_frequency[i], &s, &c);
-        r->sin[t * half + i] = (float)s;
-        r->cos[t * half + i] = (float)c;
+        r->sin[t * half + i] = (float)s * r->scale;
+        r->cos[t * half + i] = (float)c * r->scale;
     }
-}
-
-static void rms_norm(backend *b, const op *o, size_t t) {
-    b->k->rms_norm(o->in + t * o->n, o->vector, o->n, o->eps, o->out + t * o->n);
 }
 
 static void quantize(backend *b, const op *o, size_t t) {
@@ -94,7 +62,8 @@ static void add_vector(backend *b, const op *o, size_t t) {
 static void rope(backend *b, const op *o, size_t t) {
     const rope_table *r = o->rope;
     size_t half = r->n_rot / 2;
-    b->k->rope_pairs(o->out + t * o->n, o->n_head, o->n / o->n_head, r->n_rot, r->cos + t * half, r->sin + t * half);
+    rope_fn *turn = r->halves ? b->k->rope_halves : b->k->rope_pairs;
+    turn(o->out + t * o->n + o->offset, o->n_head, o->n / o->n_head, r->n_rot, r->cos + t * half, r->sin + t * half);
 }
 
 static void store_heads(const kernels *k, const float *x, uint8_t *cache, quant_type type, size_t n,
@@ -106,15 +75,33 @@ static void store_heads(const kernels *k, const float *x, uint8_t *cache, quant_
 
 static void store(backend *b, const op *o, size_t t) {
     const cache_layer *c = o->cache;
-    store_heads(b->k, o->in + t * c->n_head_kv * c->n_k, c->k, c->k_type, c->n_k, c, b->step->position + t);
-    store_heads(b->k, o->in2 + t * c->n_head_kv * c->n_v, c->v, c->v_type, c->n_v, c, b->step->position + t);
+    size_t position = b->step->position + t, row = c->is_ring ? position % c->n_ctx : position;
+    store_heads(b->k, o->in + t * c->n_head_kv * c->n_k, c->k, c->k_type, c->n_k, c, row);
+    size_t v_stride = o->in_stride ? o->in_stride : c->n_head_kv * c->n_v;
+    store_heads(b->k, o->in2 + t * v_stride, c->v, c->v_type, c->n_v, c, row);
 }
 
 /* ---- operations by other items --------------------------------------------------------------- */
 
 /* Items are pieces of a vector over all tokens; the operation is the same at every element. */
-static void silu_mul(backend *b, const op *o, size_t begin, size_t end) {
-    b->k->silu_mul(o->in + begin, o->in2 + begin, end - begin, o->out + begin);
+static void activate(backend *b, const op *o, size_t begin, size_t end) {
+    b->k->activate(o->activation, o->xielu, o->in + begin, o->in2 ? o->in2 + begin : NULL, end - begin, o->out + begin);
+}
+
+static void scale(backend *b, const op *o, size_t begin, size_t end) {
+    b->k->scale(o->in + begin, o->scale, end - begin, o->out + begin);
+}
+
+static void clamp(backend *b, const op *o, size_t begin, size_t end) {
+    (void)b;
+    for (size_t i = begin; i < end; i++) {
+        float x = o->in[i];
+        o->out[i] = x < -o->scale ? -o->scale : x > o->scale ? o->scale : x;
+    }
+}
+
+static void softcap(backend *b, const op *o, size_t begin, size_t end) {
+    b->k->softcap(o->in + begin, o->scale, end - begin, o->out + begin);
 }
 
 static void add(backend *b, const op *o, size_t begin, size_t end) {
@@ -132,13 +119,16 @@ static void matmul_rows(backend *b, const op *o, size_t begin, size_t end) {
     }
 }
 
+size_t row_chunk(const backend *b, size_t rows) {
+    size_t chunk = rows / (8 * (size_t)pool_size(b->threads));
+    return chunk < MIN_ROWS ? MIN_ROWS : chunk > MAX_ROWS ? MAX_ROWS : chunk;
+}
+
 static void matmul(backend *b, const op *o, atomic_size_t *next, int thread) {
     (void)thread;
     size_t rows = 0, begin, end;
     for (size_t i = 0; i < o->n_results; i++) rows += o->result[i].matrix->n_out;
-    size_t chunk = rows / (8 * (size_t)pool_size(b->threads));
-    chunk = chunk < MIN_ROWS ? MIN_ROWS : chunk > MAX_ROWS ? MAX_ROWS : chunk;
-    while (take(next, rows, chunk, &begin, &end)) matmul_rows(b, o, begin, end);
+    while (take(next, rows, row_chunk(b, rows), &begin, &end)) matmul_rows(b, o, begin, end);
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */
@@ -192,6 +182,7 @@ static attention_span span_of(const op *o, size_t kv) {
         .n_v = c->n_v,
         .scale = o->scale,
         .softcap = o->softcap,
+        .ring = c->is_ring ? c->n_ctx : 0,
     };
 }
 
@@ -235,9 +226,10 @@ static void attend_chunks(backend *b, const op *o, const tiling *l, atomic_size_
         for (size_t item = begin; item < end; item++) {
             attention_query q[ATTENTION_QUERIES];
             tile t = tile_at(b, l, item / n_chunks);
-            attention_span s = span_of(o, t.kv);
+            uint32_t chunk = first + (uint32_t)(item % n_chunks);
+            attention_span whole = span_of(o, t.kv), s = attention_rows(&whole, chunk);
             size_t n_queries = queries_of(b, o, &t, q);
-            b->k->attend_chunk(&s, q, n_queries, first + (uint32_t)(item % n_chunks), b->parts + item * room, scratch);
+            b->k->attend_chunk(&s, q, n_queries, chunk, b->parts + item * room, scratch);
             atomic_uint *done = &b->chunks_done[item / n_chunks];
             if (atomic_fetch_add(done, 1) + 1 < n_chunks) continue;
             atomic_store(done, 0);
@@ -276,24 +268,47 @@ static size_t parts_of(const op *o) {
 typedef struct {
     const char *name;
     bool by_token; /* token t of what it makes depends on token t of what others made, and on nothing else they made */
-    void (*item)(backend *b, const op *o, size_t i);                         /* one token */
+    void (*item)(backend *b, const op *o, size_t i);                         /* one item at a time */
+    size_t (*items)(const backend *b, const op *o);                          /* how many; NULL: one a token */
     void (*range)(backend *b, const op *o, size_t begin, size_t end);        /* values of all tokens, in pieces */
     void (*whole)(backend *b, const op *o, atomic_size_t *next, int thread); /* takes its items itself */
 } op_runner;
+
+static size_t slots(const backend *b, const op *o) { return b->step->n_tok * o->routing->n_used; }
+static size_t heads(const backend *b, const op *o) { return b->step->n_tok * o->n_head; }
+static size_t one(const backend *b, const op *o) { return (void)b, (void)o, 1; }
 
 static const op_runner runners[] = {
     [OP_EMBED] = {"embedding", true, .item = embed},
     [OP_SELECT] = {"select rows", .item = select_row},
     [OP_ROPE_TABLE] = {"rope table", true, .item = rope_angles},
+    [OP_ADD_POSITION] = {"position embedding", true, .item = add_position},
     [OP_RMS_NORM] = {"rms norm", true, .item = rms_norm},
+    [OP_LAYER_NORM] = {"layer norm", true, .item = layer_norm},
     [OP_QUANTIZE] = {"quantize", true, .item = quantize},
     [OP_MATMUL] = {"matrix products", .whole = matmul},
     [OP_ADD_VECTOR] = {"biases", true, .item = add_vector},
     [OP_ROPE] = {"rope", true, .item = rope},
     [OP_STORE] = {"cache write", true, .item = store},
     [OP_ATTEND] = {"attention", .whole = attend},
-    [OP_SILU_MUL] = {"silu x up", true, .range = silu_mul},
+    [OP_TEMPERATURE] = {"temperature", true, .item = temperature},
+    [OP_ACTIVATE] = {"activation", true, .range = activate},
     [OP_ADD] = {"residual", true, .range = add},
+    [OP_SCALE] = {"scale", true, .range = scale},
+    [OP_CLAMP] = {"clamp", true, .range = clamp},
+    [OP_SOFTCAP] = {"soft-cap", .range = softcap},
+    [OP_GATE] = {"shared expert's gate", .item = gate},
+    [OP_ROUTE] = {"choice of experts", .item = route},
+    [OP_GROUP] = {"order of experts", .item = group_slots, .items = one},
+    [OP_QUANTIZE_EXPERTS] = {"quantize", .item = quantize_slot, .items = slots},
+    [OP_MATMUL_EXPERTS] = {"experts' products", .whole = matmul_experts},
+    [OP_ADD_EXPERT_VECTOR] = {"experts' biases", .item = add_expert_vector, .items = slots},
+    [OP_SUM_EXPERTS] = {"experts' sum", .item = sum_experts},
+    [OP_QUANTIZE_HEADS] = {"quantize", .item = quantize_head, .items = heads},
+    [OP_MATMUL_HEADS] = {"heads' products", .whole = matmul_heads},
+    [OP_COPY_HEADS] = {"copy", .item = copy_heads},
+    [OP_CONV_STORE] = {"cache write", .item = conv_store},
+    [OP_CONV] = {"convolution", .item = convolve},
 };
 
 static void run_op(backend *b, const op *o, atomic_size_t *next, int thread) {
@@ -304,7 +319,8 @@ static void run_op(backend *b, const op *o, atomic_size_t *next, int thread) {
     } else if (r->range) {
         while (take(next, n_tok * o->n, PIECE, &begin, &end)) r->range(b, o, begin, end);
     } else {
-        while (take(next, n_tok, 1, &begin, &end)) r->item(b, o, begin);
+        size_t items = r->items ? r->items(b, o) : n_tok;
+        while (take(next, items, 1, &begin, &end)) r->item(b, o, begin);
     }
 }
 
@@ -348,6 +364,8 @@ static uint64_t bytes_read(const backend *b, const op *o) {
     uint64_t bytes = 0;
     if (o->kind == OP_MATMUL) {
         for (size_t i = 0; i < o->n_results; i++) bytes += o->result[i].matrix->row_bytes * o->result[i].matrix->n_out;
+    } else if (o->kind == OP_MATMUL_EXPERTS || o->kind == OP_MATMUL_HEADS) {
+        bytes = grouped_bytes(b, o);
     } else if (o->kind == OP_ATTEND) {
         const cache_layer *c = o->cache;
         size_t row = quant_row_bytes(c->k_type, c->n_k) + quant_row_bytes(c->v_type, c->n_v);

@@ -90,12 +90,11 @@ static double percent_of_limit(const result *r) {
  * multiplies all of the layers' weights. */
 static double least_seconds(const bench *b, const result *r) {
     model_cost c = model_count_cost(b->model);
-    enum { MANY = 1 << 16 }; /* positions, so that rounding does not count */
-    double cache =
-        (double)cache_bytes(&b->model->hp, MANY, (gguf_cache_type)b->o->cache_k, (gguf_cache_type)b->o->cache_v) / MANY;
     double prompt = (double)c.block_macs / b->peak.int8_macs + (double)c.plain_macs / b->peak.f32_macs;
-    double before = r->n_depth + (r->n_gen + 1) / 2.0; /* positions looked back at, on average */
-    double bytes = (double)c.decode_bytes + before * cache;
+    uint32_t before = r->n_depth + (r->n_gen + 1) / 2; /* positions looked back at, on average */
+    double bytes =
+        (double)c.decode_bytes +
+        (double)cache_bytes(&b->model->hp, before, 1, (gguf_cache_type)b->o->cache_k, (gguf_cache_type)b->o->cache_v);
     return r->n_prompt * prompt + r->n_gen * bytes / b->peak.read_bytes;
 }
 

@@ -57,8 +57,11 @@ bool find_token_name(const gguf_file *f, int64_t id, str *name);
 /* The rest of a key under the architecture's prefix ("block_count"); false where it is not under it. */
 bool key_of_arch(const inspection *in, const gguf_kv *kv, str *rest);
 /* Whether something in this program reads that key. Those of hparams_params are a part of them. */
-bool is_read(str key);
-bool is_param(str key);
+bool is_read(const inspection *in, str key);
+bool is_param(const inspection *in, str key);
+/* Whether a table of hyper-parameters has a row for it: it means something here, and the file has it or people look for
+ * it. */
+bool shows_param(const inspection *in, const param *p);
 
 /* What is taken for a hyper-parameter, from the file or by default, as far as that is known: false where it is not. */
 bool find_param_value(const inspection *in, const param *p, line *out);

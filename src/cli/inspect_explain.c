@@ -90,7 +90,9 @@ static void explain_architecture(reasons *r) {
     if (in->arch_name.n == 0) {
         reason(r, "The file does not name its architecture (general.architecture), so it holds no model.");
     } else {
-        reason(r, "The architecture %.*s is not supported; this program runs %s.", STR_ARG(in->arch_name), arch_list());
+        char list[600];
+        arch_list(list, sizeof list);
+        reason(r, "The architecture %.*s is not supported; this program runs %s.", STR_ARG(in->arch_name), list);
     }
 }
 
@@ -114,7 +116,8 @@ static void explain_hparams(reasons *r) {
     name_list missing = {{0}, 0, 0};
     if (!in->arch || in->has_hparams) return;
     for (const param *p = hparams_params; p->key; p++) {
-        if (!p->absent && !hparams_find(in->file, in->arch_name, p->key)) list_name(&missing, p->key, strlen(p->key));
+        if (!p->absent && param_concerns(p, in->arch) && !hparams_find(in->file, in->arch_name, p->key))
+            list_name(&missing, p->key, strlen(p->key));
     }
     if (missing.n > 0) {
         reason(r, "%zu hyper-parameter%s missing, which a %s model needs: %s.", missing.n, plural(missing.n),
@@ -135,30 +138,51 @@ typedef struct {
 static void check_shape(tensor_check *c, const gguf_tensor *t, const binding *b) {
     if (!c->r->in->has_hparams) return; /* nothing says what it should be */
     const hparams *h = &c->r->in->hp;
-    uint64_t first = dim_size(h, b->ne[0]), second = dim_size(h, b->ne[1]);
-    if (t->ne[0] == first && t->ne[1] == second && t->ne[2] == 1 && t->ne[3] == 1) return;
-    if (c->n_misshaped++ >= MAX_LISTED) return;
-    char of_first[96], of_second[96] = "";
-    dim_describe(h, b->ne[0], of_first, sizeof of_first);
-    if (b->ne[1] == DIM_NONE) {
-        reason(c->r, "The tensor %.*s is of shape %s; the hyper-parameters ask for %llu (%s).", STR_ARG(t->name),
-               shape_of(t).text, (unsigned long long)first, of_first);
-    } else {
-        dim_describe(h, b->ne[1], of_second, sizeof of_second);
-        reason(c->r, "The tensor %.*s is of shape %s; the hyper-parameters ask for %llux%llu (%s, %s).",
-               STR_ARG(t->name), shape_of(t).text, (unsigned long long)first, (unsigned long long)second, of_first,
-               of_second);
+    char sizes[96] = "", of[300] = "", one[96];
+    bool same = t->ne[3] == 1;
+    for (uint32_t i = 0, at = 0, of_at = 0; i < MAX_DIMS; i++) {
+        uint64_t want = dim_size(h, b->ne[i]);
+        same = same && t->ne[i] == want;
+        if (i > 0 && b->ne[i] == DIM_NONE) continue;
+        dim_describe(h, b->ne[i], one, sizeof one);
+        at += (uint32_t)snprintf(sizes + at, sizeof sizes - at, "%s%llu", i ? "x" : "", (unsigned long long)want);
+        of_at += (uint32_t)snprintf(of + of_at, sizeof of - of_at, "%s%s", i ? ", " : "", one);
     }
+    if (same || c->n_misshaped++ >= MAX_LISTED) return;
+    reason(c->r, "The tensor %.*s is of shape %s; the hyper-parameters ask for %s (%s).", STR_ARG(t->name),
+           shape_of(t).text, sizes, of);
 }
 
-static void check_table(tensor_check *c, const binding *table, const char *prefix) {
+/* Files of 2023 have a tensor for each expert; the first stands for all. */
+static const gguf_tensor *find_tensor(const tensor_check *c, const char *prefix, const char *name, bool of_expert) {
+    char full[96];
+    int n = snprintf(full, sizeof full, "%s", prefix);
+    n += of_expert ? snprintf(full + n, sizeof full - (size_t)n, name, 0u)
+                   : snprintf(full + n, sizeof full - (size_t)n, "%s", name);
+    return gguf_file_find_tensor(c->r->in->file, (str){full, (size_t)n});
+}
+
+/* The tensor in whose presence b is not needed: the one that is bound to the field that b names. */
+static bool has_other(const tensor_check *c, const binding *table, const binding *b, const char *prefix) {
+    for (const binding *o = table; o->name && b->instead; o++) {
+        bool whole = o->field == b->instead - 1 ||
+                     (o->kind == BIND_MATRIX && o->field + offsetof(matrix, data) == b->instead - 1);
+        if (whole && find_tensor(c, prefix, o->name, false)) return true;
+    }
+    return false;
+}
+
+static void check_table(tensor_check *c, const binding *table, uint32_t i, const char *prefix) {
+    const inspection *in = c->r->in;
     for (const binding *b = table; b->name; b++) {
-        char name[96];
-        int n = snprintf(name, sizeof name, "%s%s", prefix, b->name);
-        const gguf_tensor *t = gguf_file_find_tensor(c->r->in->file, (str){name, (size_t)n});
+        need needed = arch_needs(in->arch, &in->hp, i, b);
+        if (needed == NEED_NOT || has_other(c, table, b, prefix)) continue;
+        const gguf_tensor *t = find_tensor(c, prefix, b->name, false);
         if (t) {
             check_shape(c, t, b);
-        } else if (!b->optional) {
+        } else if (needed == NEED_MUST && !(b->split && find_tensor(c, prefix, b->split, true))) {
+            char name[96];
+            int n = snprintf(name, sizeof name, "%s%s", prefix, b->name);
             list_name(&c->missing, name, (size_t)n);
         }
     }
@@ -169,11 +193,11 @@ static void explain_tensors(reasons *r) {
     tensor_check c = {.r = r};
     if (in->total.n_tensors == 0) reason(r, "The file holds no tensors, so there is no network to run.");
     if (!in->arch || in->total.n_tensors == 0) return;
-    check_table(&c, in->arch->globals, "");
+    check_table(&c, arch_globals, 0, "");
     for (uint32_t i = 0; i < layer_count(in); i++) {
         char prefix[32];
         snprintf(prefix, sizeof prefix, "blk.%u.", i);
-        check_table(&c, in->arch->layer, prefix);
+        check_table(&c, arch_layer, i, prefix);
     }
     if (c.n_misshaped > MAX_LISTED) reason(r, "%zu more tensors are of a wrong shape.", c.n_misshaped - MAX_LISTED);
     if (c.missing.n > 0)

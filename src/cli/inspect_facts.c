@@ -27,20 +27,25 @@ bool key_of_arch(const inspection *in, const gguf_kv *kv, str *rest) {
     return true;
 }
 
-bool is_param(str key) {
+bool shows_param(const inspection *in, const param *p) {
+    return param_concerns(p, in->arch) && (!p->quiet || hparams_find(in->file, in->arch_name, p->key));
+}
+
+bool is_param(const inspection *in, str key) {
     for (const param *p = hparams_params; p->key; p++) {
-        if (str_is(key, p->key)) return true;
+        if (str_is(key, p->key) && param_concerns(p, in->arch)) return true;
     }
     return false;
 }
 
-bool is_read(str key) {
+bool is_read(const inspection *in, str key) {
     static const char *const others[] = {"rope.scaling.type",
-                                         "rope.scale_linear"}; /* they decide on rope.scaling.factor */
+                                         "rope.scale_linear", /* they decide on rope.scaling.factor */
+                                         "rope.scaling.finetuned", "attention.sliding_window_pattern"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (str_is(key, others[i])) return true;
     }
-    return is_param(key);
+    return is_param(in, key);
 }
 
 bool find_param_value(const inspection *in, const param *p, line *out) {
@@ -58,7 +63,7 @@ uint32_t layer_count(const inspection *in) {
     const gguf_kv *kv = hparams_find(in->file, in->arch_name, "block_count");
     int64_t n;
     if (in->has_hparams) return in->hp.n_layer;
-    return kv && kv_int(kv, 0, &n) && n > 0 && n <= 4096 ? (uint32_t)n : 0;
+    return kv && kv_int(kv, 0, &n) && n > 0 && n <= MAX_LAYERS ? (uint32_t)n : 0;
 }
 
 /* ---- the tokenizer --------------------------------------------------------------------------- */
@@ -149,7 +154,7 @@ void gather_facts(inspection *in) {
         return;
     }
     in->arch = arch_find(in->arch_name);
-    in->has_hparams = hparams_read(f, in->arch_name, &in->hp, &in->hparams_error);
+    in->has_hparams = hparams_read(f, in->arch_name, in->arch, &in->hp, &in->hparams_error);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */

@@ -216,7 +216,7 @@ static void put_layers_without_rope(json *top, const inspection *in) {
     name_member(top, STR("layers_without_rope"));
     json list = json_open(top->out, '[', 3);
     for (uint32_t i = 0; i < n_layer; i++) {
-        if (arch_layer_has_rope(in->arch, i)) continue;
+        if (!in->has_hparams || (in->hp.layer[i] & LAYER_ROPE)) continue;
         separate(&list);
         fprintf(list.out, "%u", i);
     }
@@ -225,7 +225,9 @@ static void put_layers_without_rope(json *top, const inspection *in) {
 
 static void put_hparams(json *top, const inspection *in) {
     json list = open_member(top, "hyper_parameters", '{');
-    for (const param *p = hparams_params; p->key && in->arch_name.n; p++) put_param(&list, in, p);
+    for (const param *p = hparams_params; p->key && in->arch_name.n; p++) {
+        if (shows_param(in, p)) put_param(&list, in, p);
+    }
     json_close(&list, '}');
     if (in->has_hparams) {
         put_null(top, "hyper_parameters_error");

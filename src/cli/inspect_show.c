@@ -10,10 +10,10 @@ enum { MAX_SHOWN_STRING = 200, MAX_SHOWN_ELEMENT = 40, MAX_SHOWN_ELEMENTS = 6 };
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 /* Three digits that count, and the unit: the largest of which there is at least one. */
-static line scaled(double v, double step, const char *const *units, size_t n_units) {
+static line scaled(double v, double ratio, const char *const *units, size_t n_units) {
     size_t unit = 0;
     line l;
-    for (; v >= step && unit + 1 < n_units; unit++) v /= step;
+    for (; v >= ratio && unit + 1 < n_units; unit++) v /= ratio;
     snprintf(l.text, sizeof l.text, "%.*f%s", unit == 0 || v >= 100 ? 0 : v >= 10 ? 1 : 2, v, units[unit]);
     return l;
 }

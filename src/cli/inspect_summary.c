@@ -30,7 +30,9 @@ static void show_file(const inspection *in) {
     fprintf(out, "GGUF version %u, %zu keys, %zu tensors, alignment %llu\n", gguf_file_version(f),
             gguf_file_kv_count(f), gguf_file_tensor_count(f), (unsigned long long)gguf_file_alignment(f));
     text_row(out, "architecture", in->arch_name.n ? in->arch_name : STR("not named (general.architecture)"));
-    if (in->arch_name.n && !in->arch) fprintf(out, "%-*snot supported: this program runs %s\n", LABEL, "", arch_list());
+    char list[600];
+    arch_list(list, sizeof list);
+    if (in->arch_name.n && !in->arch) fprintf(out, "%-*snot supported: this program runs %s\n", LABEL, "", list);
     if (find_string(f, "general.name", &name)) text_row(out, "name", name);
     bytes_row(out, LABEL, "size", in->file_bytes);
 }
@@ -62,6 +64,7 @@ static void show_context(const inspection *in) {
 
 static void show_param(const inspection *in, const param *p) {
     const gguf_kv *kv = hparams_find(in->file, in->arch_name, p->key);
+    if (!shows_param(in, p)) return;
     fprintf(in->out, "  %-*s", KEY, p->key);
     if (kv) {
         show_value(in->out, kv);
@@ -80,12 +83,12 @@ static void show_other_params(const inspection *in) {
     for (size_t i = 0; i < gguf_file_kv_count(in->file); i++) {
         const gguf_kv *kv = gguf_file_kv(in->file, i);
         str key;
-        if (!key_of_arch(in, kv, &key) || is_param(key)) continue;
+        if (!key_of_arch(in, kv, &key) || is_param(in, key)) continue;
         fputs("  ", in->out);
         show_word(in->out, key, KEY);
         if (key.n >= KEY) fputc(' ', in->out);
         show_value(in->out, kv);
-        fputs(is_read(key) ? "\n" : "  (not used)\n", in->out);
+        fputs(is_read(in, key) ? "\n" : "  (not used)\n", in->out);
     }
 }
 
@@ -95,7 +98,7 @@ static void show_layers_without_rope(const inspection *in) {
     if (!in->arch || n_layer == 0) return;
     fprintf(in->out, "  layers without RoPE:");
     for (uint32_t i = 0; i < n_layer; i++) {
-        if (arch_layer_has_rope(in->arch, i)) continue;
+        if (!in->has_hparams || (in->hp.layer[i] & LAYER_ROPE)) continue;
         fprintf(in->out, " %u", i);
         none = false;
     }

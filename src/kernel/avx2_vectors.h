@@ -43,6 +43,15 @@ static void silu_mul(const float *gate, const float *up, size_t n, float *y) {
     _mm256_maskstore_ps(y + i, rest, v);
 }
 
+static void activate(activation_kind kind, const float *xielu_numbers, const float *gate, const float *up, size_t n,
+                     float *y) {
+    if (kind == ACT_SILU && up) {
+        silu_mul(gate, up, n, y);
+    } else {
+        g_activate(kind, xielu_numbers, gate, up, n, y);
+    }
+}
+
 /* ---- activations ----------------------------------------------------------------------------- */
 
 INLINE __m256i magnitude(const float *x) {
@@ -276,8 +285,6 @@ static void attend(const attention_span *s, const attention_query *q, size_t n, 
 }
 
 #define VECTOR_SLOT_TABLE                                                                                              \
-    .quantize = quantize, .all_finite = g_all_finite, .rms_norm = g_rms_norm, .rope_pairs = g_rope_pairs,              \
-    .silu_mul = silu_mul, .add = g_add, .store = store_row, .attend_chunk = attend, .attend_merge = g_attend_merge,    \
-    .attend_end = g_attend_end
+    GENERIC_VECTORS, .quantize = quantize, .activate = activate, .store = store_row, .attend_chunk = attend
 
 #endif

@@ -41,6 +41,40 @@ static inline float tanh_f32(float x) {
     return a < 0.625f ? p : large;
 }
 
+/* Odd series in x for |x| < 1, then 1 - e^-q with q = -ln erfc fitted on [0.9, 4]; from 4 on it is 1. */
+static inline float erf_f32(float x) {
+    float a = fabsf(x), s = x * x, p = 0x1.4a9dacp-14f, t = a > 4.0f ? 4.0f : a, q = -0x1.b03ee2p-20f;
+    p = fmaf(p, s, -0x1.a46b4p-11f);
+    p = fmaf(p, s, 0x1.541636p-8f);
+    p = fmaf(p, s, -0x1.b7fb38p-6f);
+    p = fmaf(p, s, 0x1.ce2d18p-4f);
+    p = fmaf(p, s, -0x1.81273ep-2f);
+    p = fmaf(p, s, 0x1.20dd74p+0f);
+    q = fmaf(q, t, 0x1.7dc9fp-15f);
+    q = fmaf(q, t, -0x1.366d58p-11f);
+    q = fmaf(q, t, 0x1.3670d8p-8f);
+    q = fmaf(q, t, -0x1.afcd64p-6f);
+    q = fmaf(q, t, 0x1.c26642p-4f);
+    q = fmaf(q, t, 0x1.438fc4p-1f);
+    q = fmaf(q, t, 0x1.2151d8p+0f);
+    q = fmaf(q, t, -0x1.3adaccp-12f);
+    float large = copysignf(1.0f - exp_f32(-q), x);
+    return a < 1.0f ? p * x : a == a ? large : x;
+}
+
+static inline float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+
+/* x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(2 ...) */
+static inline float gelu_f32(float x) {
+    float u = x * fmaf(x * x, 0.0713548163f, 1.59576912f);
+    return x / (1.0f + exp_f32(-u));
+}
+
+static inline float gelu_erf_f32(float x) {
+    float half = 0.5f * x;
+    return fmaf(half, erf_f32(x * 0.707106781f), half);
+}
+
 static inline float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
 
 /* ---- double precision, for tables and the sampler -------------------------------------------- */

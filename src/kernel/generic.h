@@ -162,11 +162,35 @@ static inline void g_matmul_any(const matrix *w, const activations *a, size_t n_
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
-static inline void g_rms_norm(const float *x, const float *w, size_t n, float eps, float *y) {
+/* y = x * scale * w + bias, each of w and bias where it is there. */
+INLINE void norm_row(const float *x, float scale, const float *w, const float *bias, size_t n, float *y) {
+    if (!w) {
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * scale;
+    } else if (!bias) {
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * scale * w[i];
+    } else {
+        for (size_t i = 0; i < n; i++) y[i] = fmaf(x[i] * scale, w[i], bias[i]);
+    }
+}
+
+static inline void g_rms_norm(const float *x, const float *w, const float *bias, size_t n, float eps, float *y) {
     float lane[LANES] = {0};
     dot_lanes(x, x, n, lane);
-    float scale = 1.0f / sqrtf(sum_lanes(lane) / (float)n + eps);
-    for (size_t i = 0; i < n; i++) y[i] = x[i] * scale * w[i];
+    norm_row(x, 1.0f / sqrtf(sum_lanes(lane) / (float)n + eps), w, bias, n, y);
+}
+
+static inline void g_layer_norm(const float *x, const float *w, const float *bias, size_t n, float eps, float *y) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) lane[j] += x[i + j];
+    }
+    for (size_t j = 0; i + j < n; j++) lane[j] += x[i + j];
+    float mean = sum_lanes(lane) / (float)n;
+    for (i = 0; i < n; i++) y[i] = x[i] - mean;
+    memset(lane, 0, sizeof lane);
+    dot_lanes(y, y, n, lane);
+    norm_row(y, 1.0f / sqrtf(sum_lanes(lane) / (float)n + eps), w, bias, n, y);
 }
 
 static inline void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos,
@@ -180,8 +204,69 @@ static inline void g_rope_pairs(float *x, size_t n_heads, size_t stride, size_t 
     }
 }
 
-static inline void g_silu_mul(const float *gate, const float *up, size_t n, float *y) {
-    for (size_t i = 0; i < n; i++) y[i] = silu_f32(gate[i]) * up[i];
+static inline void g_rope_halves(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin) {
+    size_t half = n_rot / 2;
+    for (size_t h = 0; h < n_heads; h++, x += stride) {
+        for (size_t i = 0; i < half; i++) {
+            float a = x[i], b = x[half + i];
+            x[i] = fmaf(a, cos[i], -(b * sin[i]));
+            x[half + i] = fmaf(a, sin[i], b * cos[i]);
+        }
+    }
+}
+
+static inline float relu_squared(float x) {
+    float r = x > 0 ? x : x < 0 ? 0 : x; /* NaN stays */
+    return r * r;
+}
+
+/* gpt-oss: the gate has an upper limit, and times sigmoid(1.702 gate) takes silu's place. */
+static inline float limited_silu(float x) {
+    float g = x > 7.0f ? 7.0f : x;
+    return g / (1.0f + exp_f32(-1.702f * g));
+}
+
+/* xIELU (arXiv 2411.13010) with p = alpha_n, alpha_p, beta, eps. */
+static inline float xielu(float x, const float p[4]) {
+    float low = x < p[3] ? x : p[3], negative = (exp_f32(low) - 1.0f - x) * p[0], positive = p[1] * x * x;
+    return fmaf(p[2], x, x > 0 ? positive : negative);
+}
+
+#define ACTIVATE(f)                                                                                                    \
+    if (up) {                                                                                                          \
+        for (size_t i = 0; i < n; i++) y[i] = f * up[i];                                                               \
+    } else {                                                                                                           \
+        for (size_t i = 0; i < n; i++) y[i] = f;                                                                       \
+    }                                                                                                                  \
+    break
+
+static inline void g_activate(activation_kind kind, const float *parameters, const float *gate, const float *up, size_t n,
+                       float *y) {
+    switch (kind) {
+    case ACT_SILU: ACTIVATE(silu_f32(gate[i]));
+    case ACT_GELU: ACTIVATE(gelu_f32(gate[i]));
+    case ACT_GELU_ERF: ACTIVATE(gelu_erf_f32(gate[i]));
+    case ACT_RELU_SQUARED: ACTIVATE(relu_squared(gate[i]));
+    case ACT_XIELU: ACTIVATE(xielu(gate[i], parameters));
+    case ACT_SWIGLU_OAI:
+        for (size_t i = 0; i < n; i++) {
+            float u = up[i] > 7.0f ? 7.0f : up[i] < -7.0f ? -7.0f : up[i];
+            y[i] = limited_silu(gate[i]) * (u + 1.0f);
+        }
+        break;
+    }
+}
+
+static inline void g_scale(const float *x, float s, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * s;
+}
+
+static inline void g_add_scaled(const float *x, float s, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = fmaf(x[i], s, y[i]);
+}
+
+static inline void g_softcap(const float *x, float cap, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = cap * tanh_f32(x[i] / cap);
 }
 
 static inline void g_add(const float *a, const float *b, size_t n, float *y) {
@@ -318,11 +403,14 @@ static inline void g_attend_end(const float *sum, float sink, uint32_t n_v, floa
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-/* What every tier takes from here, and what those take that have nothing faster. */
+/* What every tier has from here, and what those have that bring vectors of their own. */
+#define GENERIC_VECTORS                                                                                                \
+    .all_finite = g_all_finite, .rms_norm = g_rms_norm, .layer_norm = g_layer_norm, .rope_pairs = g_rope_pairs,        \
+    .rope_halves = g_rope_halves, .scale = g_scale, .add_scaled = g_add_scaled, .softcap = g_softcap, .add = g_add,    \
+    .attend_merge = g_attend_merge, .attend_end = g_attend_end
+
 #define GENERIC_KERNELS_ALWAYS(tier_name)                                                                              \
-    .name = tier_name, .matmul_any = g_matmul_any, .all_finite = g_all_finite, .rms_norm = g_rms_norm,                 \
-    .rope_pairs = g_rope_pairs, .silu_mul = g_silu_mul, .add = g_add, .attend_merge = g_attend_merge,                  \
-    .attend_end = g_attend_end
+    .name = tier_name, .matmul_any = g_matmul_any, .activate = g_activate, GENERIC_VECTORS
 
 #define GENERIC_KERNELS(tier_name)                                                                                     \
     GENERIC_KERNELS_ALWAYS(tier_name), .quantize = g_quantize, .store = g_store, .attend_chunk = g_attend_chunk

@@ -48,7 +48,8 @@ void kernels_attend(const kernels *k, const attention_span *s, const attention_q
         last = to > last ? to : last;
     }
     for (uint32_t chunk = first; chunk <= last; chunk++) {
-        k->attend_chunk(s, q, n, chunk, parts, rest);
+        attention_span rows = attention_rows(s, chunk);
+        k->attend_chunk(&rows, q, n, chunk, parts, rest);
         for (size_t i = 0; i < n; i++) {
             if (!attention_sees(&q[i], chunk)) continue;
             if (chunk == q[i].begin / ATTENTION_CHUNK) {

@@ -53,7 +53,19 @@ typedef struct {
     uint32_t n_k, n_v;         /* at most MAX_HEAD_SIZE */
     float scale;
     float softcap; /* score = softcap * tanh(score / softcap); 0: none */
+    uint32_t ring; /* position p stands in row p mod ring, a multiple of ATTENTION_CHUNK; 0: in row p */
 } attention_span;
+
+/* The span as chunk `chunk` sees it: in a ring, rows begin again somewhere before it. */
+static inline attention_span attention_rows(const attention_span *s, uint32_t chunk) {
+    attention_span rows = *s;
+    if (s->ring == 0) return rows;
+    uint32_t first = chunk * ATTENTION_CHUNK;
+    size_t shift = first - first % s->ring;
+    rows.k = (const uint8_t *)((uintptr_t)s->k - shift * quant_row_bytes(s->k_type, s->n_k));
+    rows.v = (const uint8_t *)((uintptr_t)s->v - shift * quant_row_bytes(s->v_type, s->n_v));
+    return rows;
+}
 
 /* One query of those that meet the same keys: heads that share a key head, tokens that follow one another. */
 typedef struct {
@@ -76,6 +88,18 @@ enum {
                         ATTENTION_ROWS * MAX_HEAD_SIZE
 };
 
+typedef void rope_fn(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin);
+
+/* What stands between the two products of a feed-forward: of gate and up, or of up alone. */
+typedef enum {
+    ACT_SILU,
+    ACT_GELU,     /* the approximation with tanh */
+    ACT_GELU_ERF, /* the exact one */
+    ACT_RELU_SQUARED,
+    ACT_SWIGLU_OAI, /* both clamped; silu of 1.702 gate, times up + 1 */
+    ACT_XIELU,      /* with the four numbers of `xielu` */
+} activation_kind;
+
 typedef struct {
     const char *name;
     matmul_fn *matmul_any;               /* of every type that can be decoded */
@@ -84,12 +108,22 @@ typedef struct {
      * behind the one before. False where a value is not finite. */
     bool (*quantize)(const float *x, size_t n, size_t block, size_t stride, int8_t *q, float *scale, int16_t *sum);
     bool (*all_finite)(const float *x, size_t n);
-    /* y = x / sqrt(mean of x^2 + eps) * w; y may be x */
-    void (*rms_norm)(const float *x, const float *w, size_t n, float eps, float *y);
+    /* y = x / sqrt(mean of x^2 + eps) * w + bias; y may be x, w and bias may be NULL */
+    void (*rms_norm)(const float *x, const float *w, const float *bias, size_t n, float eps, float *y);
+    /* The same of x - mean of x. */
+    void (*layer_norm)(const float *x, const float *w, const float *bias, size_t n, float eps, float *y);
     /* Turns neighbouring pairs of the first n_rot values of n_heads rows of `stride`: cos, sin [n_rot / 2]. */
-    void (*rope_pairs)(float *x, size_t n_heads, size_t stride, size_t n_rot, const float *cos, const float *sin);
-    /* y = gate * sigmoid(gate) * up; y may be either */
-    void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
+    rope_fn *rope_pairs;
+    /* Turns value i with value i + n_rot / 2. */
+    rope_fn *rope_halves;
+    /* y = activation(gate) * up, or activation(gate) where up is NULL; y may be either. xielu: four numbers. */
+    void (*activate)(activation_kind kind, const float *xielu, const float *gate, const float *up, size_t n, float *y);
+    /* y = x * s; y may be x */
+    void (*scale)(const float *x, float s, size_t n, float *y);
+    /* y = fma(x, s, y) */
+    void (*add_scaled)(const float *x, float s, size_t n, float *y);
+    /* y = cap * tanh(x / cap); y may be x */
+    void (*softcap)(const float *x, float cap, size_t n, float *y);
     /* y = a + b; y may be either */
     void (*add)(const float *a, const float *b, size_t n, float *y);
     /* A row of the cache: n values as F32, F16, BF16, or Q8_0 (n a multiple of 32). What is not finite stays so. */

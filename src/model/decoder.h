@@ -12,13 +12,18 @@ enum { LOGIT_ROWS = 16 };
 typedef struct {
     uint32_t n_batch;
     float *x;                        /* [n_batch][n_embd], the residual stream */
-    float *h;                        /* [n_batch][n_embd], a block's input and then its output */
+    float *h, *out;                  /* [n_batch][n_embd], a block's input and output */
     float *q, *k, *v, *attn;         /* [n_batch][n_head n_k], [n_head_kv n_k], [n_head_kv n_v], [n_head n_v] */
-    float *gate, *up;                /* [n_batch][n_ff] */
+    float *waist, *heads;            /* latent attention: [n_batch][n_lora_q], [n_head n_k_full or n_v_full] */
+    float *conv;                     /* [n_batch][3 n_embd] */
+    float *gate, *up;                /* [n_batch][n_ff], [slots][n_ff_exp] or [n_batch][n_ff_shared] */
+    float *router;                   /* [n_batch][n_expert], or one value a token */
+    float *down;                     /* [slots][n_embd] */
     float *rows;                     /* [LOGIT_ROWS][n_embd] */
     float *logits;                   /* [LOGIT_ROWS][n_vocab] */
     act_buffer plain, by_32, by_256; /* of the widest input */
-    rope_table rope;
+    routing routing;
+    rope_table rope[2]; /* of layers without and with a window */
 } workspace;
 
 /* Lays the arrays of *w out from base on and returns the bytes they take; base = NULL only measures. */
@@ -31,7 +36,9 @@ typedef struct {
     size_t n_head;
 } plan;
 
-/* cache: [n_layer]. The plan points into the model, the workspace and the cache; its lists live in mem. */
-bool plan_make(const gguf_model *m, workspace *w, const cache_layer *cache, arena *mem, plan *out, gguf_error *err);
+/* cache: [n_layer], for n_ctx positions. The plan points into the model, the workspace and the cache; its lists live
+ * in mem. */
+bool plan_make(const gguf_model *m, workspace *w, const cache_layer *cache, uint32_t n_ctx, arena *mem, plan *out,
+               gguf_error *err);
 
 #endif

@@ -13,8 +13,7 @@ struct gguf_model {
     const arch *arch;  /* NULL where only the vocabulary was asked for, as all that follows */
     hparams hp;
     globals g;
-    layer *layers;                   /* [n_layer] */
-    const double *inverse_frequency; /* [n_rot / 2], of RoPE */
+    layer *layers; /* [n_layer] */
     gguf_model_info info;
 };
 

@@ -18,6 +18,7 @@ struct gguf_session {
     size_t work_bytes;
     plan plan;
     uint32_t n_ctx, position;
+    uint32_t high;       /* the largest position since the text began */
     const float *logits; /* of the last position decoded, in w.logits */
     op_cost *costs;      /* [OP_KIND_COUNT], or NULL */
     session_trace_fn *trace;
@@ -31,7 +32,8 @@ void session_memory(const gguf_model *m, uint32_t n_ctx, uint32_t n_batch, gguf_
     workspace w;
     if (n_batch == 0) n_batch = DEFAULT_BATCH;
     if (n_batch > n_ctx) n_batch = n_ctx;
-    *cache = cache_bytes(&m->hp, n_ctx, k, v);
+    if (n_batch > MAX_BATCH) n_batch = MAX_BATCH;
+    *cache = cache_bytes(&m->hp, n_ctx, n_batch, k, v);
     *work = workspace_layout(m, n_batch, &w, NULL);
 }
 
@@ -87,8 +89,8 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     if (!s->work) return fail_memory(err, "the work memory", s->work_bytes);
     workspace_layout(s->m, n_batch, &s->w, s->work);
     s->logits = s->w.logits;
-    if (!cache_open(&s->cache, &s->m->hp, s->n_ctx, p->cache_k, p->cache_v, &s->mem, err)) return false;
-    if (!plan_make(s->m, &s->w, s->cache.layers, &s->mem, &s->plan, err)) return false;
+    if (!cache_open(&s->cache, &s->m->hp, s->n_ctx, n_batch, p->cache_k, p->cache_v, &s->mem, err)) return false;
+    if (!plan_make(s->m, &s->w, s->cache.layers, s->n_ctx, &s->mem, &s->plan, err)) return false;
     uint32_t n_threads = p->n_threads ? p->n_threads : (uint32_t)cpu_default_threads();
     if (n_threads > MAX_THREADS)
         return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
@@ -224,6 +226,7 @@ bool gguf_session_score(gguf_session *s, const int32_t *ids, size_t n,
             }
         }
         s->position += n_tok;
+        if (s->position > s->high) s->high = s->position;
     }
     return true;
 }
@@ -238,6 +241,13 @@ bool gguf_session_rewind(gguf_session *s, uint32_t position, gguf_error *err) {
     if (position > s->position) {
         return fail(err, GGUF_ERR_USAGE, "cannot go back to position %u: only %u are filled", position, s->position);
     }
+    if (!cache_holds(&s->cache, &s->m->hp, position, s->high)) {
+        return fail(err, GGUF_ERR_CONTEXT,
+                    "cannot go back to position %u of %u: layers with a window no longer hold what stood before it; go "
+                    "back to 0 and feed the text again",
+                    position, s->high);
+    }
+    if (position == 0) s->high = 0;
     s->position = position;
     return true;
 }

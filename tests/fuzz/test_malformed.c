@@ -412,7 +412,7 @@ static const struct {
     {"--set llama.feed_forward_length=u32:64", "tensor blk.0.ffn_gate.weight: dimension 1 is 32"},
     {"--set llama.block_count=u32:2", "the tensor blk.1.attn_norm.weight is missing"},
     {"--set llama.block_count=u32:4096", "the tensor blk.1.attn_norm.weight is missing"},
-    {"--set llama.expert_count=u32:8", "llama.expert_count"},
+    {"--set llama.expert_count=u32:8", "llama.expert_used_count is 0; it must be between 1 and expert_count 8"},
     {"--set llama.rope.freq_base=f32:0", "llama.rope.freq_base is 0"},
     {"--set llama.rope.freq_base=f32:-1", "llama.rope.freq_base is -1"},
     {"--set llama.rope.freq_base=f32:nan", "llama.rope.freq_base is nan"},

@@ -219,11 +219,28 @@ static void check_vectors(size_t n) {
           *got = guard(n * sizeof *got);
     fill_floats(a, n, SOME);
     for (size_t i = 0; i < n; i++) b[i] = random_f32(100);
-    scalar->rms_norm(a, b, n, 1e-5f, want);
-    tier->rms_norm(a, b, n, 1e-5f, got);
+    for (int form = 0; form < 3; form++) { /* alone, with weights, with weights and bias */
+        const float *w = form > 0 ? b : NULL, *bias = form > 1 ? a : NULL;
+        scalar->rms_norm(a, w, bias, n, 1e-5f, want);
+        tier->rms_norm(a, w, bias, n, 1e-5f, got);
+        CHECK(same(want, got, n));
+        scalar->layer_norm(a, w, bias, n, 1e-5f, want);
+        tier->layer_norm(a, w, bias, n, 1e-5f, got);
+        CHECK(same(want, got, n));
+    }
+    static const float numbers[4] = {0.8f, 0.7f, 0.5f, -1e-6f};
+    for (int kind = ACT_SILU; kind <= ACT_XIELU; kind++) {
+        scalar->activate((activation_kind)kind, numbers, b, a, n, want);
+        tier->activate((activation_kind)kind, numbers, b, a, n, got);
+        CHECK(same(want, got, n));
+    }
+    scalar->scale(a, 0.3f, n, want);
+    tier->scale(a, 0.3f, n, got);
+    scalar->add_scaled(b, 1.7f, n, want);
+    tier->add_scaled(b, 1.7f, n, got);
     CHECK(same(want, got, n));
-    scalar->silu_mul(b, a, n, want);
-    tier->silu_mul(b, a, n, got);
+    scalar->softcap(b, 30, n, want);
+    tier->softcap(b, 30, n, got);
     CHECK(same(want, got, n));
     scalar->add(a, b, n, want);
     tier->add(a, b, n, got);
@@ -241,6 +258,9 @@ static void check_rope(size_t n_heads, size_t stride, size_t n_rot) {
     fill_floats(s, n_rot / 2, SOME);
     scalar->rope_pairs(x[0], n_heads, stride, n_rot, c, s);
     tier->rope_pairs(x[1], n_heads, stride, n_rot, c, s);
+    CHECK(same(x[0], x[1], n));
+    scalar->rope_halves(x[0], n_heads, stride, n_rot, c, s);
+    tier->rope_halves(x[1], n_heads, stride, n_rot, c, s);
     CHECK(same(x[0], x[1], n));
     release_all();
 }
@@ -458,7 +478,7 @@ static double bench_all_finite(const void *what) {
 
 static double bench_rms_norm(const void *what) {
     const vectors *v = what;
-    tier->rms_norm(v->a, v->b, v->n, 1e-5f, v->c);
+    tier->rms_norm(v->a, v->b, NULL, v->n, 1e-5f, v->c);
     return (double)v->n;
 }
 
@@ -468,9 +488,9 @@ static double bench_rope_pairs(const void *what) {
     return (double)v->n;
 }
 
-static double bench_silu_mul(const void *what) {
+static double bench_activate(const void *what) {
     const vectors *v = what;
-    tier->silu_mul(v->a, v->b, v->n, v->c);
+    tier->activate(ACT_SILU, NULL, v->a, v->b, v->n, v->c);
     return (double)v->n;
 }
 
@@ -497,7 +517,7 @@ static void bench_vectors(void) {
     bench_line("rms_norm", "4096 values", bench_rms_norm, &v);
     memset(v.c, 0, N * 4); /* which stays zero, however often it is turned */
     bench_line("rope_pairs", "heads of 128", bench_rope_pairs, &v);
-    bench_line("silu_mul", "4096 values", bench_silu_mul, &v);
+    bench_line("activate", "silu x up", bench_activate, &v);
     bench_line("add", "4096 values", bench_add, &v);
     static const quant_type types[] = {QUANT_F16, QUANT_F32, QUANT_BF16, QUANT_Q8_0};
     for (size_t i = 0; i < 4; i++) {
