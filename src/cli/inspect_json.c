@@ -207,16 +207,16 @@ static void put_param(json *list, const inspection *in, const param *p) {
     json_close(&one, '}');
 }
 
-static void put_layers_without_rope(json *top, const inspection *in) {
-    uint32_t n_layer = layer_count(in);
-    if (!in->arch || n_layer == 0) {
-        put_null(top, "layers_without_rope");
+/* The layers of which `bit` of their kind is set, or is not; null where that cannot be known. */
+static void put_layers(json *top, const inspection *in, const char *name, uint8_t bit, bool set) {
+    if (!in->arch || !in->has_hparams) {
+        put_null(top, name);
         return;
     }
-    name_member(top, STR("layers_without_rope"));
+    name_member(top, str_of(name));
     json list = json_open(top->out, '[', 3);
-    for (uint32_t i = 0; i < n_layer; i++) {
-        if (!in->has_hparams || (in->hp.layer[i] & LAYER_ROPE)) continue;
+    for (uint32_t i = 0; i < in->hp.n_layer; i++) {
+        if (((in->hp.layer[i] & bit) != 0) != set) continue;
         separate(&list);
         fprintf(list.out, "%u", i);
     }
@@ -234,7 +234,9 @@ static void put_hparams(json *top, const inspection *in) {
     } else {
         put_text(top, "hyper_parameters_error", str_of(in->hparams_error.message));
     }
-    put_layers_without_rope(top, in);
+    put_layers(top, in, "layers_without_rope", LAYER_ROPE, false);
+    put_layers(top, in, "layers_with_window", LAYER_LOCAL, true);
+    put_layers(top, in, "layers_with_experts", LAYER_EXPERTS, true);
 }
 
 static void put_token(json *list, const inspection *in, const char *name) {

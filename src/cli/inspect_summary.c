@@ -3,7 +3,7 @@
 
 #include "cli/inspect.h"
 
-enum { MAX_NAME = 120, LABEL = 16, KEY = 34, TOKENIZER_KEY = 26 };
+enum { MAX_NAME = 120, LABEL = 16, KEY = 41, TOKENIZER_KEY = 26 };
 
 static void label(FILE *out, const char *name) { fprintf(out, "%-*s", LABEL, name); }
 
@@ -92,17 +92,24 @@ static void show_other_params(const inspection *in) {
     }
 }
 
-static void show_layers_without_rope(const inspection *in) {
+/* The layers of which `bit` of their kind is set, or is not. */
+static void show_layers(const inspection *in, const char *what, uint8_t bit, bool set) {
     bool none = true;
-    uint32_t n_layer = layer_count(in);
-    if (!in->arch || n_layer == 0) return;
-    fprintf(in->out, "  layers without RoPE:");
-    for (uint32_t i = 0; i < n_layer; i++) {
-        if (!in->has_hparams || (in->hp.layer[i] & LAYER_ROPE)) continue;
+    fprintf(in->out, "  %s:", what);
+    for (uint32_t i = 0; i < in->hp.n_layer; i++) {
+        if (((in->hp.layer[i] & bit) != 0) != set) continue;
         fprintf(in->out, " %u", i);
         none = false;
     }
     fputs(none ? " none\n" : "\n", in->out);
+}
+
+static void show_kinds_of_layers(const inspection *in) {
+    if (!in->arch || !in->has_hparams) return;
+    show_layers(in, "layers without RoPE", LAYER_ROPE, false);
+    if (in->hp.window > 0) show_layers(in, "layers with a window", LAYER_LOCAL, true);
+    if (in->hp.n_expert > 0) show_layers(in, "layers without experts", LAYER_EXPERTS, false);
+    if (in->hp.n_conv > 0) show_layers(in, "layers with a convolution", LAYER_CONV, true);
 }
 
 static void show_hparams(const inspection *in) {
@@ -110,7 +117,7 @@ static void show_hparams(const inspection *in) {
     fputs("\nhyper-parameters\n", in->out);
     for (const param *p = hparams_params; p->key; p++) show_param(in, p);
     show_other_params(in);
-    show_layers_without_rope(in);
+    show_kinds_of_layers(in);
     if (!in->has_hparams) fprintf(in->out, "  cannot be used: %s\n", in->hparams_error.message);
 }
 
