@@ -31,7 +31,7 @@ static void test_rope_table(void) {
         double frequency[HALF];
         float c[N_TOK * HALF], s[N_TOK * HALF];
         for (int i = 0; i < HALF; i++) frequency[i] = pow_f64(bases[k], -2.0 * i / N_ROT);
-        rope_table table = {.n_rot = N_ROT, .inverse_frequency = frequency, .cos = c, .sin = s};
+        rope_table table = {.n_rot = N_ROT, .inverse_frequency = frequency, .scale = 1, .cos = c, .sin = s};
         op o = {.kind = OP_ROPE_TABLE, .layer = -1, .rope = &table};
         long double worst = 0;
         for (size_t p = 0; p < sizeof positions / sizeof *positions; p++) {
