@@ -49,8 +49,10 @@ expect 6 $run --ignore-eos -c 100000 --timeout 0.3 --json
 check "what was made is printed, as whole JSON" test "$(grep -c '"stop":"timeout".*}$' out)" -eq 1
 
 # Ctrl-C: the token is finished, what was made stays, the shell sees 130
+soon=0.5
+[ "$small" = no ] && soon=5 # a sanitizer's start is slow
 if timeout --preserve-status -s INT 1 true 2>err; then
-    timeout --preserve-status -s INT 0.5 $run --ignore-eos -c 100000 --json >out 2>err </dev/null
+    timeout --preserve-status -s INT $soon $run --ignore-eos -c 100000 --json >out 2>err </dev/null
     check "Ctrl-C is 130" test $? -eq 130
     check "what was made is printed" prints '"stop":"interrupt"'
 fi
