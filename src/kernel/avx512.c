@@ -1,8 +1,9 @@
 /*
- * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Products of quantized matrices have one shape, for one token and for many: the
- * blocks of sixteen rows are taken from the file's own layout, transposed while still packed, and unpacked into a panel
- * [K / 4][16 rows][4] that stays in L1. Lanes are rows from there on, so that no sum crosses lanes and the float chain
- * of each row has a lane of its own; a tile of up to twelve tokens keeps its sums in registers.
+ * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Products of quantized matrices with two tokens or more (avx512_step.c
+ * has those with one): the blocks of sixteen rows are taken from the file's own layout, transposed while still packed,
+ * and unpacked into a panel [K / 4][16 rows][4] that stays in L1. Lanes are rows from there on, so that no sum crosses
+ * lanes and the float chain of each row has a lane of its own; a tile of up to twelve tokens keeps its sums in
+ * registers.
  *
  * Weights are unsigned bytes w + offset, as vpdpbusd wants them; the offset comes off again through the sums of
  * activations, exactly as minimums do.
@@ -458,7 +459,7 @@ INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t firs
 /* Sixteen tokens at once: the panel is laid out as the second operand of a tile product wants it, and activations lie
  * as the first one does, so that a row of the result is a token's sums with a lane for each row. The sums under one
  * scale are stored and go on as vectors, while the products of the next block run. */
-enum { PARTS = 16 };
+enum { PARTS = 8 }; /* sums under one scale of a super-block, at most */
 
 typedef struct {
     int32_t sum[PARTS][MAX_TILE][ROWS];
