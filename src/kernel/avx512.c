@@ -299,10 +299,6 @@ DOTS_OF(16, 256)
 DOTS_OF(32, 256)
 DOTS_OF(32, 32)
 
-INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
-}
-
 INLINE __m512 scaled(__m512 d, float s) { return _mm512_mul_ps(d, _mm512_set1_ps(s)); }
 
 /* A zero of its own: compilers make one and copy it, which costs what a sum does. */

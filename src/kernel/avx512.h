@@ -66,6 +66,25 @@ INLINE __m512i or_bits(__m512i w, __m512i v, char mask) {
     return _mm512_ternarylogic_epi32(w, v, _mm512_set1_epi8(mask), 0xF8);
 }
 
+/* ---- sums of products ------------------------------------------------------------------------ */
+
+/* Adds v[i] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
+INLINE __m512i sum_four(const __m512i v[4]) {
+    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
+INLINE __m512i add_lanes(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
+}
+
+/* acc += two products a lane of w with the two int16 at p: written out, since compilers load and broadcast first. */
+INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
+}
+
 /* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
 
 typedef __m512 load_plain_fn(const uint8_t *p, __mmask16 mask);

@@ -1,34 +1,18 @@
 /*
- * AVX-512 products of the IQ, TQ and MXFP4 types, in the two shapes of avx512.c: sixteen rows whose blocks meet a few
- * tokens at once, and a transposed panel of sixteen rows for many. Here every weight becomes a byte w + 128, whose
+ * AVX-512 products of the IQ, TQ and MXFP4 types, in two shapes: sixteen rows whose blocks meet a few tokens at once,
+ * and a transposed panel of sixteen rows for many. Here every weight becomes a byte w + 128, whose
  * products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of activations.
  *
  * The types with a load function of their own are unpacked in registers; the others through their type's unpack.
  */
 #include "kernel/avx512_iq.h"
 
-#include <immintrin.h>
-#include <string.h>
-
+#include "kernel/avx512.h"
 #include "quant/iq_grids.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-enum { ROWS = 16, MAX_STEP = 3, TILE = 12, PANEL = 1024, LEAD = 512 };
+enum { MAX_STEP = 3, TILE = 12, PANEL = 1024, LEAD = 512 };
 
 /* ---- sixteen rows -------------------------------------------------------------------------------- */
-
-/* Adds v[0..3] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
-INLINE __m512i sum_four(const __m512i *v) {
-    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
-INLINE __m512i add_lanes(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
-}
 
 /* Lane i of the result is the sum of all lanes of v[i]. */
 INLINE __m512i sum_rows(const __m512i v[ROWS]) {
@@ -66,8 +50,6 @@ INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
     }
 }
 
-INLINE __mmask16 first_lanes(size_t n) { return n >= LANES ? 0xFFFF : (__mmask16)((1u << n) - 1); }
-
 /* From a place in a row to what is asked for now: LEAD bytes on, or past the row's end as far into the same row of the
  * next sixteen, where they exist. */
 INLINE size_t lead_of(const matrix *w, size_t row, size_t at) {
@@ -78,12 +60,6 @@ INLINE size_t lead_of(const matrix *w, size_t row, size_t at) {
 /* Where sixteen rows begin, of which n exist: the others repeat the first and are not stored. */
 INLINE void point_at_rows(const matrix *w, size_t row, size_t n, const uint8_t *at[ROWS]) {
     for (size_t r = 0; r < ROWS; r++) at[r] = w->data + (row + (r < n ? r : 0)) * w->row_bytes;
-}
-
-INLINE uint16_t u16_of(const uint8_t *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
 }
 
 INLINE uint32_t u32_of(const uint8_t *p) {
@@ -114,9 +90,6 @@ INLINE __m512i lookup(__m128i table, __m512i codes) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
 }
 
-INLINE __m512i low_nibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
-
 /* The steps of IQ4, plus 128. */
 INLINE __m128i iq4_table(void) {
     return _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166, (char)181,
@@ -132,8 +105,9 @@ INLINE __m512i each_twice(uint64_t bytes) {
 INLINE void load_iq4_xs(const uint8_t *p, const quant_row *type, row_block *out) {
     (void)type;
     /* low halves to one byte each, and two bits of each scale above them */
-    uint64_t low = _pdep_u64(u32_of(p + 4), 0x0F0F0F0F0F0F0F0Fu), high = _pdep_u64(u16_of(p + 2), 0x3030303030303030u);
-    out->d = _cvtsh_ss(u16_of(p));
+    uint64_t low = _pdep_u64(u32_of(p + 4), 0x0F0F0F0F0F0F0F0Fu),
+             high = _pdep_u64(half_bits(p + 2), 0x3030303030303030u);
+    out->d = _cvtsh_ss(half_bits(p));
     out->scale = _mm512_sub_epi32(each_twice(low | high), _mm512_set1_epi32(32));
     for (int i = 0; i < 2; i++) {
         __m512i v = _mm512_loadu_si512(p + 8 + 64 * i);
@@ -183,7 +157,7 @@ INLINE void iq2_weights(__m512i entries, uint64_t signs_low, uint64_t signs_high
 
 INLINE void load_iq2_xs(const uint8_t *p, const quant_row *type, row_block *out) {
     (void)type;
-    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
     out->scale = odd_scales(u64_of(p + 66));
     for (int i = 0; i < 4; i += 2) {
         __m256i codes = _mm256_loadu_si256((const void *)(p + 2 + 16 * i));
@@ -204,7 +178,7 @@ INLINE uint64_t signs_and_scales(uint64_t a, uint64_t b, int i, uint64_t *scales
 INLINE void load_iq2_xxs(const uint8_t *p, const quant_row *type, row_block *out) {
     (void)type;
     uint64_t scales = 0;
-    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
     for (int i = 0; i < 4; i += 2) {
         const uint8_t *sub = p + 2 + 16 * i; /* 32 weights: four places, a word of signs */
         __m128i at =
@@ -218,7 +192,7 @@ INLINE void load_iq2_xxs(const uint8_t *p, const quant_row *type, row_block *out
 
 INLINE void load_iq2_s(const uint8_t *p, const quant_row *type, row_block *out) {
     (void)type;
-    out->d = _cvtsh_ss(u16_of(p)) * 0.125f;
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
     out->scale = odd_scales(u64_of(p + 74));
     for (int i = 0; i < 4; i += 2) {
         __m512i low = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p + 2 + 8 * i)));
@@ -242,10 +216,10 @@ INLINE void load_iq3_s(const uint8_t *p, const quant_row *type, row_block *out) 
     const __m128i values = _mm_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0);
     (void)type;
     uint64_t s = _pdep_u64(u32_of(p + 106), 0x0F0F0F0F0F0F0F0Fu);
-    out->d = _cvtsh_ss(u16_of(p));
+    out->d = _cvtsh_ss(half_bits(p));
     out->scale = each_twice(2 * s + 0x0101010101010101u);
     for (int i = 0; i < 4; i++) {
-        __m512i codes = iq3_codes(iq3_s_grid, p + 2 + 16 * i, u16_of(p + 66 + 2 * i));
+        __m512i codes = iq3_codes(iq3_s_grid, p + 2 + 16 * i, half_bits(p + 66 + 2 * i));
         out->q[i] = apply_signs(lookup(values, codes), u64_of(p + 74 + 8 * i));
     }
 }
@@ -254,7 +228,7 @@ INLINE void load_iq3_xxs(const uint8_t *p, const quant_row *type, row_block *out
     const __m128i values = _mm_setr_epi8(4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0);
     (void)type;
     uint64_t scales = 0;
-    out->d = _cvtsh_ss(u16_of(p)) * 0.25f;
+    out->d = _cvtsh_ss(half_bits(p)) * 0.25f;
     for (int i = 0; i < 4; i++) {
         uint64_t signs = signs_and_scales(u32_of(p + 66 + 8 * i), u32_of(p + 70 + 8 * i), 2 * i, &scales);
         out->q[i] = apply_signs(lookup(values, iq3_codes(iq3_xxs_grid, p + 2 + 16 * i, 0)), signs);
@@ -266,7 +240,7 @@ INLINE void load_iq3_xxs(const uint8_t *p, const quant_row *type, row_block *out
 INLINE void load_tq2_0(const uint8_t *p, const quant_row *type, row_block *out) {
     (void)type;
     const __m512i three = _mm512_set1_epi8(3), zero = _mm512_set1_epi8(127);
-    out->d = _cvtsh_ss(u16_of(p + 64));
+    out->d = _cvtsh_ss(half_bits(p + 64));
     out->scale = _mm512_set1_epi32(1);
     for (int i = 0; i < 4; i++) {
         __m512i v = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(p + 32 * (i / 2))));
@@ -394,10 +368,6 @@ INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
 }
 
-INLINE void madd_broadcast(__m512i *acc, __m512i w, const int16_t *p) {
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
-}
-
 /* Block `at` of the panel against n tokens: acc[t] goes on. */
 INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
                      __m512 acc[TILE], size_t sub) {
@@ -444,7 +414,7 @@ INLINE __m512i load_64(const uint8_t *p, bool two, const shape_32 *s) {
 /* d of sixteen rows; of E8M0 the half, since E2M1 numbers are doubled: 2^-128 and 2^-127 are subnormal. */
 INLINE __m512 scales_32(const uint8_t *const rows[ROWS], size_t offset, bool power) {
     uint16_t h[ROWS];
-    for (size_t r = 0; r < ROWS; r++) h[r] = power ? rows[r][offset] : u16_of(rows[r] + offset);
+    for (size_t r = 0; r < ROWS; r++) h[r] = power ? rows[r][offset] : half_bits(rows[r] + offset);
     __m256i v = _mm256_loadu_si256((const void *)h);
     if (!power) return _mm512_cvtph_ps(v);
     __m512i e = _mm512_cvtepu16_epi32(v), one = _mm512_set1_epi32(1);

@@ -10,18 +10,6 @@ enum { AHEAD = 1536 };
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-/* Adds v[i] up within each 128-bit lane: lane l of the result holds four partial sums, one a vector. */
-INLINE __m512i sum_four(const __m512i v[4]) {
-    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* [a's lanes 0 + 1, a's 2 + 3, b's 0 + 1, b's 2 + 3] */
-INLINE __m512i add_lanes(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
-}
-
 /* Lane i of the result is the whole sum of vector i of sixteen, whose fours are given. */
 INLINE __m512i sum_sixteen(const __m512i fours[4]) {
     return add_lanes(add_lanes(fours[0], fours[1]), add_lanes(fours[2], fours[3]));
