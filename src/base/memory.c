@@ -16,6 +16,15 @@ void memory_release(void *p, size_t n) {
     if (p) munmap(p, n ? n : 1);
 }
 
+void memory_prefer_large_pages(void *p, size_t n) {
+#ifdef MADV_HUGEPAGE
+    madvise(p, n, MADV_HUGEPAGE); /* a wish: small pages do as well */
+#else
+    (void)p;
+    (void)n;
+#endif
+}
+
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 /* UINT64_MAX where there is no number ("max"). */

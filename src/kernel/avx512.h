@@ -9,8 +9,14 @@
 
 enum { ROWS = 16 }; /* a lane each */
 
-/* By type: products with one token (avx512_step.c). */
+/* Products with any number of tokens, of every type that has a panel_shape (avx512_panel.h). */
+matmul_fn avx512_matmul, amx_matmul;
+
+/* By type: products with few tokens (avx512_step.c, avx512_iq.c). */
 extern matmul_fn *const avx512_step[QUANT_TYPE_COUNT];
+matmul_fn avx512_step_iq1_s, avx512_step_iq1_m, avx512_step_iq2_xxs, avx512_step_iq2_xs, avx512_step_iq2_s,
+    avx512_step_iq3_xxs, avx512_step_iq3_s, avx512_step_iq4_nl, avx512_step_iq4_xs, avx512_step_mxfp4,
+    avx512_step_tq1_0, avx512_step_tq2_0;
 
 /* avx512_attend.c: the tier's attend_chunk. */
 void avx512_attend_chunk(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,
@@ -64,6 +70,32 @@ INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_epi16(v,
 /* w | (v & mask), byte by byte */
 INLINE __m512i or_bits(__m512i w, __m512i v, char mask) {
     return _mm512_ternarylogic_epi32(w, v, _mm512_set1_epi8(mask), 0xF8);
+}
+
+/* ---- codes that stand for values -------------------------------------------------------------- */
+
+INLINE __m512i lookup(__m128i table, __m512i codes) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
+}
+
+/* The steps of IQ4, plus 128. */
+INLINE __m128i iq4_table(void) {
+    return _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166, (char)181,
+                         (char)197, (char)217, (char)241);
+}
+
+/* The E2M1 numbers, doubled, plus 128. */
+INLINE __m128i e2m1_table(void) {
+    return _mm_add_epi8(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12),
+                        _mm_set1_epi8((char)128));
+}
+
+/* Half of E8M0 numbers, since E2M1 numbers are doubled: those of 0 and 1 are subnormal. */
+INLINE __m512 half_powers(__m512i e) {
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmple_epu32_mask(e, one), small));
 }
 
 /* ---- sums of products ------------------------------------------------------------------------ */

@@ -1,16 +1,14 @@
 /*
- * AVX-512 products of the IQ, TQ and MXFP4 types, in two shapes: sixteen rows whose blocks meet a few tokens at once,
- * and a transposed panel of sixteen rows for many. Here every weight becomes a byte w + 128, whose
+ * AVX-512 products of the IQ, TQ and MXFP4 types with a few tokens, which meet the blocks of sixteen rows at once, and
+ * panels of those types that are best taken apart row by row. Here every weight becomes a byte w + 128, whose
  * products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of activations.
  *
  * The types with a load function of their own are unpacked in registers; the others through their type's unpack.
  */
-#include "kernel/avx512_iq.h"
-
-#include "kernel/avx512.h"
+#include "kernel/avx512_panel.h"
 #include "quant/iq_grids.h"
 
-enum { MAX_STEP = 3, TILE = 12, PANEL = 1024, LEAD = 512 };
+enum { MAX_STEP = 3, LEAD = 512 };
 
 /* ---- sixteen rows -------------------------------------------------------------------------------- */
 
@@ -85,16 +83,6 @@ typedef struct {
 } row_block;
 
 typedef void load_fn(const uint8_t *p, const quant_row *type, row_block *out);
-
-INLINE __m512i lookup(__m128i table, __m512i codes) {
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
-}
-
-/* The steps of IQ4, plus 128. */
-INLINE __m128i iq4_table(void) {
-    return _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166, (char)181,
-                         (char)197, (char)217, (char)241);
-}
 
 /* Eight bytes as sixteen int32, each twice: what 32 weights share, for each chunk. */
 INLINE __m512i each_twice(uint64_t bytes) {
@@ -328,67 +316,23 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
     for (size_t t = 0; t < n_tok; t++) _mm512_mask_storeu_ps(y + t * y_stride + row, first_lanes(n), acc[t]);
 }
 
-/* PANEL inputs of ROWS rows, taken apart and transposed: lanes are rows. */
-typedef struct {
-    __m512i q[PANEL / 4];      /* four weights a lane, plus 128 */
-    __m512i scale[PANEL / 16]; /* int32, of each chunk of 16 */
-    __m512i back[PANEL / 32];  /* int16 pairs: -128 x the scales of two chunks */
-    __m512 d[PANEL / 32];
-} panel;
-
 /* Block `at` of the panel, from `offset` bytes behind the rows' beginnings. */
-INLINE void fill_256(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, const quant_row *type,
-                     load_fn *load, bool pairs) {
-    __m512i q[4][ROWS], scale[ROWS], back[ROWS], out[ROWS];
+INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, const quant_row *type, load_fn *load,
+                     size_t sub) {
+    __m512i q[4][ROWS], scale[ROWS], out[ROWS];
     float d[ROWS];
     for (size_t r = 0; r < ROWS; r++) {
         row_block b;
-        load(rows[r] + offset, type, &b);
+        load(g->at[r] + offset, type, &b);
         for (int i = 0; i < 4; i++) q[i][r] = b.q[i];
         scale[r] = b.scale;
-        __m512i taken = _mm512_mullo_epi32(b.scale, _mm512_set1_epi32(-128));
-        back[r] = _mm512_zextsi256_si512(_mm512_cvtepi32_epi16(taken));
         d[r] = b.d;
     }
-    for (size_t i = 0; i < 4; i++) {
-        transpose(q[i], out);
-        for (size_t c = 0; c < 4; c++) { /* chunks of 16 */
-            size_t chunk = pairs ? i / 2 * 8 + 2 * c + i % 2 : 4 * i + c;
-            memcpy(p->q + at * 64 + chunk * 4, out + 4 * c, 4 * sizeof *out);
-        }
-    }
-    transpose(scale, p->scale + at * 16);
-    transpose(back, out);
-    memcpy(p->back + at * 8, out, 8 * sizeof *out);
+    for (size_t i = 0; i < 4; i++) transpose(q[i], p->q + at * 64 + 16 * i);
+    transpose(scale, out); /* of chunks of 16 */
+    for (size_t s = 0; s < 256 / sub; s++) p->scale[at * 16 + s] = out[s * sub / 16];
+    for (size_t s = 0; s < 8; s++) p->pairs[at * 8 + s] = scale_pair(out[2 * s], out[2 * s + 1], -128);
     p->d[at] = _mm512_loadu_ps(d);
-}
-
-/* acc += four products a lane of w with the four bytes at p: written out, since compilers load and broadcast first. */
-INLINE void dot_broadcast(__m512i *acc, __m512i w, const int8_t *p) {
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(*acc) : "v"(w), "m"(*(const int32_t(*)[1])(const void *)p));
-}
-
-/* Block `at` of the panel against n tokens: acc[t] goes on. */
-INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                     __m512 acc[TILE], size_t sub) {
-    __m512i total[TILE];
-    for (size_t t = 0; t < n; t++) total[t] = _mm512_setzero_si512();
-    for (size_t s = 0; s < 8; s++) {
-        for (size_t t = 0; t < n; t++) madd_broadcast(&total[t], p->back[at * 8 + s], sum + t * 16 + 2 * s);
-    }
-    for (size_t k0 = 0; k0 < 256; k0 += sub) {
-        __m512i part[TILE], s = p->scale[(at * 256 + k0) / 16];
-        for (size_t t = 0; t < n; t++) part[t] = _mm512_setzero_si512();
-        for (size_t k = k0; k < k0 + sub; k += 4) {
-            __m512i w = p->q[(at * 256 + k) / 4];
-            for (size_t t = 0; t < n; t++) dot_broadcast(&part[t], w, q + t * 256 + k);
-        }
-        for (size_t t = 0; t < n; t++) total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(part[t], s));
-    }
-    for (size_t t = 0; t < n; t++) {
-        __m512 ds = _mm512_mul_ps(p->d[at], _mm512_set1_ps(scale[t]));
-        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), ds, acc[t]);
-    }
 }
 
 /* ---- blocks of 32 -------------------------------------------------------------------------------- */
@@ -417,10 +361,7 @@ INLINE __m512 scales_32(const uint8_t *const rows[ROWS], size_t offset, bool pow
     for (size_t r = 0; r < ROWS; r++) h[r] = power ? rows[r][offset] : half_bits(rows[r] + offset);
     __m256i v = _mm256_loadu_si256((const void *)h);
     if (!power) return _mm512_cvtph_ps(v);
-    __m512i e = _mm512_cvtepu16_epi32(v), one = _mm512_set1_epi32(1);
-    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
-    __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmple_epu32_mask(e, one), small));
+    return half_powers(_mm512_cvtepu16_epi32(v));
 }
 
 INLINE __m512 chain_32(__m512 acc, __m512i dot, __m512 d, float scale, const int16_t sum[2]) {
@@ -464,30 +405,11 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
     for (size_t t = 0; t < n_tok; t++) _mm512_mask_storeu_ps(y + t * y_stride + row, first_lanes(n), acc[t]);
 }
 
-INLINE void fill_32(panel *p, size_t at, const uint8_t *const rows[ROWS], size_t offset, bool two, const shape_32 *s) {
-    __m512i q[ROWS];
-    for (size_t r = 0; r < ROWS; r++) q[r] = load_64(rows[r] + offset, two, s);
-    transpose(q, p->q + at * 8);
-    p->d[at] = scales_32(rows, offset, s->power);
-    if (two) p->d[at + 1] = scales_32(rows, offset + s->bytes, s->power);
-}
-
-INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                    __m512 acc[TILE]) {
-    __m512i total[TILE];
-    for (size_t t = 0; t < n; t++) total[t] = _mm512_setzero_si512();
-    for (size_t k = 0; k < 32; k += 4) {
-        __m512i w = p->q[at * 8 + k / 4];
-        for (size_t t = 0; t < n; t++) dot_broadcast(&total[t], w, q + t * 32 + k);
-    }
-    for (size_t t = 0; t < n; t++) acc[t] = chain_32(acc[t], total[t], p->d[at], scale[t], sum + 2 * t);
-}
-
 /* ---- matrices ------------------------------------------------------------------------------------ */
 
 /* What a type is, as constants of the functions that are made for it. */
 typedef struct {
-    size_t block, sub;
+    size_t block;
     load_fn *load; /* of blocks of 256 */
     bool pairs;
     shape_32 s; /* of blocks of 32 */
@@ -505,98 +427,33 @@ INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_
     }
 }
 
-/* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
-INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
-                 float *y, size_t y_stride, __mmask16 rows, size_t block, size_t sub) {
-    __m512 acc[TILE];
-    for (size_t t = 0; t < n; t++) {
-        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
-    }
-    for (size_t b = 0; b < n_blocks; b++) {
-        size_t at = (first + b) * n_tok + t0;
-        const int8_t *q = a->q + at * block;
-        const int16_t *sum = a->sum + at * (block / ACTIVATION_SUB);
-        if (block == 256) {
-            tile_256(p, b, q, sum, a->scale + at, n, acc, sub);
-        } else {
-            tile_32(p, b, q, sum, a->scale + at, n, acc);
-        }
-    }
-    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
-}
-
-INLINE void many(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                 size_t y_stride, const shape *s, size_t block, size_t sub) {
-    const quant_row *type = &quant_types[w->type];
-    size_t n_blocks = w->n_in / block, per_panel = PANEL / block;
-    panel p;
-    for (size_t row = row_begin; row < row_end; row += ROWS) {
-        size_t n_rows = row_end - row < ROWS ? row_end - row : ROWS;
-        const uint8_t *at[ROWS];
-        point_at_rows(w, row, n_rows, at);
-        for (size_t first = 0; first < n_blocks; first += per_panel) {
-            size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
-            for (size_t b = 0; b < n; b += block == 256 ? 1 : 2) {
-                size_t offset = (first + b) * type->bytes;
-                if (block == 256) {
-                    fill_256(&p, b, at, offset, type, s->load, s->pairs);
-                } else {
-                    fill_32(&p, b, at, offset, b + 1 < n, &s->s);
-                }
-            }
-#define TILES_OF(size)                                                                                                 \
-    for (; t + size <= n_tok; t += size)                                                                               \
-    tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, first_lanes(n_rows), block, sub)
-            TILES_OF(12);
-            TILES_OF(4);
-            TILES_OF(1);
-#undef TILES_OF
-        }
-    }
-}
-
-/* One for each kind of block, not for each type: how a block is loaded counts for little here. */
-#define MANY(name, block, sub)                                                                                         \
-    static __attribute__((noinline)) void name(const matrix *w, const activations *a, size_t n_tok, size_t row_begin,  \
-                                               size_t row_end, float *y, size_t y_stride, const shape *s) {            \
-        many(w, a, n_tok, row_begin, row_end, y, y_stride, s, block, sub);                                             \
-    }
-
-MANY(many_32, 32, 32)
-MANY(many_256_16, 256, 16)
-MANY(many_256_32, 256, 32)
-
 /* n_tok is a constant for a single token, so that its sums stay in registers. */
-#define SLOT(type, ...)                                                                                                \
-    void avx512_##type(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,          \
-                       float *y, size_t y_stride) {                                                                    \
+#define STEP(type, ...)                                                                                                \
+    void avx512_step_##type(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
+                            float *y, size_t y_stride) {                                                               \
         const shape s = {__VA_ARGS__};                                                                                 \
         if (n_tok == 1) {                                                                                              \
             few(w, a, 1, row_begin, row_end, y, y_stride, s);                                                          \
-        } else if (n_tok <= MAX_STEP) {                                                                                \
-            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
         } else {                                                                                                       \
-            (s.block == 32 ? many_32                                                                                   \
-             : s.sub == 16 ? many_256_16                                                                               \
-                           : many_256_32)(w, a, n_tok, row_begin, row_end, y, y_stride, &s);                           \
+            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
         }                                                                                                              \
     }
 
-/* The E2M1 numbers, doubled, plus 128. */
-INLINE __m128i e2m1_table(void) {
-    return _mm_add_epi8(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12),
-                        _mm_set1_epi8((char)128));
-}
+#define STEP_AND_FILL(type, quant, sub, load)                                                                          \
+    STEP(type, 256, load)                                                                                              \
+    void avx512_fill_##type(panel *p, size_t at, const row_group *g, size_t offset) {                                  \
+        fill_256(p, at, g, offset, &quant_types[quant], load, sub);                                                    \
+    }
 
-SLOT(iq1_s, 256, 32, load_unpacked)
-SLOT(iq1_m, 256, 16, load_unpacked)
-SLOT(iq2_xxs, 256, 32, load_iq2_xxs)
-SLOT(iq2_xs, 256, 16, load_iq2_xs)
-SLOT(iq2_s, 256, 16, load_iq2_s)
-SLOT(iq3_xxs, 256, 32, load_iq3_xxs)
-SLOT(iq3_s, 256, 32, load_iq3_s)
-SLOT(iq4_xs, 256, 32, load_iq4_xs, .pairs = true)
-SLOT(tq1_0, 256, 32, load_unpacked)
-SLOT(tq2_0, 256, 32, load_tq2_0)
-SLOT(iq4_nl, 32, 32, .s = {iq4_table(), 18, 2, false})
-SLOT(mxfp4, 32, 32, .s = {e2m1_table(), 17, 1, true})
+STEP_AND_FILL(iq1_s, QUANT_IQ1_S, 32, load_unpacked)
+STEP_AND_FILL(iq1_m, QUANT_IQ1_M, 16, load_unpacked)
+STEP_AND_FILL(iq2_xxs, QUANT_IQ2_XXS, 32, load_iq2_xxs)
+STEP_AND_FILL(iq2_xs, QUANT_IQ2_XS, 16, load_iq2_xs)
+STEP_AND_FILL(iq2_s, QUANT_IQ2_S, 16, load_iq2_s)
+STEP_AND_FILL(iq3_xxs, QUANT_IQ3_XXS, 32, load_iq3_xxs)
+STEP_AND_FILL(iq3_s, QUANT_IQ3_S, 32, load_iq3_s)
+STEP_AND_FILL(tq1_0, QUANT_TQ1_0, 32, load_unpacked)
+STEP_AND_FILL(tq2_0, QUANT_TQ2_0, 32, load_tq2_0)
+STEP(iq4_xs, 256, load_iq4_xs, .pairs = true)
+STEP(iq4_nl, 32, .s = {iq4_table(), 18, 2, false})
+STEP(mxfp4, 32, .s = {e2m1_table(), 17, 1, true})

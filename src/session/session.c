@@ -5,7 +5,8 @@
 
 #include "base/memory.h"
 
-enum { DEFAULT_BATCH = 512, MAX_BATCH = 1 << 16, MAX_THREADS = 1024 };
+/* LARGE_STEP: tokens from which on a step touches work memory by the megabyte. */
+enum { DEFAULT_BATCH = 512, MAX_BATCH = 1 << 16, MAX_THREADS = 1024, LARGE_STEP = 64 };
 
 struct gguf_session {
     const gguf_model *m;
@@ -16,6 +17,7 @@ struct gguf_session {
     workspace w;
     void *work;
     size_t work_bytes;
+    bool has_large_pages; /* the work memory */
     plan plan;
     uint32_t n_ctx, position;
     uint32_t high;       /* the largest position since the text began */
@@ -165,6 +167,10 @@ static void show(gguf_session *s, int in_layer, const char *name, const step *st
 }
 
 static bool run(gguf_session *s, const op *ops, size_t n_ops, const step *st, gguf_error *err) {
+    if (st->n_tok >= LARGE_STEP && !s->has_large_pages) {
+        memory_prefer_large_pages(s->work, s->work_bytes);
+        s->has_large_pages = true;
+    }
     backend *b = st->n_tok > 1 ? s->batch_backend : s->backend;
     if (!s->trace) return backend_run(b, ops, n_ops, st, err);
     for (const op *o = ops; o < ops + n_ops; o++) {
