@@ -155,18 +155,6 @@ typedef struct {
     float (*acc)[ROWS]; /* of f, by token; that of a second panel stands MAX_TOKENS further */
 } __attribute__((aligned(64))) unit;
 
-/* x times what its bytes count beside the low ones. While tiles are multiplied, vectors have one port for products and
- * shifts, but two for this. */
-INLINE __m512i raise(__m512i x, const kind k) {
-    const __m512i up = _mm512_set4_epi32(0x0E0D0C80, 0x0A090880, 0x06050480, 0x02010080);
-    if (k.folding == FOLD_BITS) return _mm512_shuffle_epi8(x, up);
-    for (int i = 0; i < 3; i++) {
-        x = _mm512_add_epi32(x, x);
-        __asm__("" : "+v"(x)); /* else three additions become one shift */
-    }
-    return x;
-}
-
 /* acc of tokens from + [0, n) of a tile goes on. */
 INLINE void finish(const unit *u, const batch *b, size_t tile, size_t from, size_t n, const kind k) {
     const size_t operands = two_bytes(k) ? 1 : 2;
@@ -180,7 +168,10 @@ INLINE void finish(const unit *u, const batch *b, size_t tile, size_t from, size
         __m512 v[8];
         for (size_t i = 0; i < n; i++) {
             __m512i x = _mm512_load_si512(u->sum[tile][o][from + i]);
-            if (two_bytes(k)) { x = _mm512_add_epi32(x, raise(_mm512_load_si512(u->sum[tile][1][from + i]), k)); }
+            if (two_bytes(k)) {
+                x = _mm512_add_epi32(x, _mm512_slli_epi32(_mm512_load_si512(u->sum[tile][1][from + i]),
+                                                          k.folding == FOLD_BITS ? 8 : 3));
+            }
             __m512 ds = _mm512_mul_ps(f->d[0], _mm512_set1_ps(scale[from + i]));
             v[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), ds, _mm512_load_ps(acc[from + i]));
         }
