@@ -1,6 +1,7 @@
 /*
  * SentencePiece vocabularies: a space is written U+2581; pieces of a word are merged by the score of the token
- * they make, the highest first, the leftmost of equals. Characters that are no token become byte tokens.
+ * they make, the highest first, the leftmost of equals. Characters that are no token become byte tokens;
+ * where there are none, one unknown token stands for all such characters in a row.
  *
  * There are no words in such a text, merges could go across it as a whole. But no merge crosses a place between two
  * bytes that stand side by side in no token's name: merging each side alone gives the same. With the vocabularies
@@ -157,9 +158,20 @@ static bool emit_word(const gguf_vocab *v, work *w, str word) {
     return work_merge(v, w, escaped, &rules);
 }
 
+/* Of unknown tokens in a row, the ids from `from` on keep one. */
+static void join_unknown(const gguf_vocab *v, work *w, size_t from) {
+    int32_t unknown = v->special[SPECIAL_UNKNOWN];
+    size_t n = from;
+    for (size_t i = from; i < w->n_ids; i++) {
+        if (n == from || w->ids[i] != unknown || w->ids[n - 1] != unknown) w->ids[n++] = w->ids[i];
+    }
+    w->n_ids = n;
+}
+
 static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
     static const char prefix[] = " ";
     const char *end = text.p + text.n;
+    const size_t n_ids = w->n_ids;
     w->n_text = 0;
     work_begin_words(w, text.n);
     if (first && v->adds_space && !append_escaped(w, prefix, prefix + 1)) return false;
@@ -173,6 +185,7 @@ static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
         if (!emit_bytes(v, w, SPACE)) return false;
         q += SPACE.n;
     }
+    join_unknown(v, w, n_ids);
     return true;
 }
 

@@ -112,7 +112,7 @@ static void test_spm_fallbacks(void) {
     gguf_error err = {0};
     int32_t *ids;
     builder b = {0};
-    put_spm(&b, "bytes"); /* no byte tokens: one unknown token a character */
+    put_spm(&b, "bytes"); /* no byte tokens: an unknown token */
     gguf_vocab *v = load(&b, NULL, &err);
     CHECK(v != NULL);
     CHECK_IDS(v, "\xE4\xBD\xA0 z", plain, 3, S_UNK, 3, S_UNK);
@@ -161,14 +161,26 @@ static void test_stripped_space(void) {
     vocab_free(v);
 }
 
+/* Without byte tokens, one unknown token stands for unknown characters in a row, wherever words are cut, as in
+ * SentencePiece. */
+static void test_unknown_characters_in_a_row(void) {
+    gguf_error err = {0};
+    builder b = {0};
+    put_spm(&b, "bytes");
+    gguf_vocab *v = load(&b, NULL, &err);
+    CHECK(v != NULL);
+    CHECK_IDS(v, "\xF0\x9F\x98\x80\xE4\xBD\xA0", plain, 3, S_UNK);
+    CHECK_IDS(v, "zzz z", plain, 3, S_UNK, 3, S_UNK);
+    vocab_free(v);
+}
+
 /* Words are cut where no name joins two bytes: never inside a character, nor where U+2581 is taken for a space. */
 static void test_cuts(void) {
     gguf_error err = {0};
     builder b = {0};
-    put_spm(&b, "bytes"); /* one unknown token a character, also where no name joins its bytes */
+    put_spm(&b, "bytes");
     gguf_vocab *v = load(&b, NULL, &err);
     CHECK(v != NULL);
-    CHECK_IDS(v, "\xF0\x9F\x98\x80\xE4\xBD\xA0", plain, 3, S_UNK, S_UNK);
     CHECK_IDS(v, "b" SPACE SPACE "a" SPACE "a", plain, 3, 5, 8, 4, 7);
     CHECK_IDS(v, "b" SPACE " a", plain, 3, 5, 8, 4);
     vocab_free(v);
@@ -346,6 +358,7 @@ int main(void) {
     test_spm();
     test_spm_fallbacks();
     test_stripped_space();
+    test_unknown_characters_in_a_row();
     test_cuts();
     test_hostile();
     test_odd_names();
