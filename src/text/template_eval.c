@@ -493,6 +493,12 @@ static value capture_in_scope(vm *m, const node *body) {
     return v;
 }
 
+static void run_filter_block(vm *m, const node *n) {
+    value v = apply_filters(m, n->filters, capture_in_scope(m, n->body));
+    if (!m->failed && !is_string(v)) throw(m, "what a filter block gives is text, not a %s", type_name(v));
+    text_add_value(m->out, v);
+}
+
 static void run_with(vm *m, const node *n) {
     scope *outer = m->scope, *inner = new_scope(m, outer);
     for (const node *target = n->first; target && !m->failed; target = target->next->next) {
@@ -539,7 +545,7 @@ static void run_one(vm *m, const node *n) {
     case N_CONTINUE: m->jump = JUMP_CONTINUE; break;
     case N_MACRO: set_variable(m, m->scope, n->name, new_macro(m, n)); break;
     case N_CALL_BLOCK: run_call_block(m, n); break;
-    case N_FILTER_BLOCK: text_add_value(m->out, apply_filters(m, n->filters, capture_in_scope(m, n->body))); break;
+    case N_FILTER_BLOCK: run_filter_block(m, n); break;
     case N_WITH: run_with(m, n); break;
     case N_SCOPE: run_in_scope(m, n->body); break;
     default: break;

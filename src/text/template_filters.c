@@ -129,12 +129,16 @@ static value f_center(vm *m, value v, call_args *a) {
 
 static value f_truncate(vm *m, value v, call_args *a) {
     int64_t length = need_whole(m, a->v[0], 255, "truncate"), leeway = need_whole(m, a->v[3], 5, "truncate");
-    value s = soft(m, v), end = is_string(a->v[2]) ? a->v[2] : own_string(m, STR("..."));
+    value end = is_string(a->v[2]) ? a->v[2] : own_string(m, STR("..."));
     if (m->failed) return UNDEFINED;
-    int64_t n = (int64_t)string_chars(s.u.s), tail = (int64_t)string_chars(end.u.s);
+    int64_t tail = (int64_t)string_chars(end.u.s);
     if (length < tail || leeway < 0) return throw(m, "truncate: the length is too small");
-    if (n <= length || n - length <= leeway) return s;
-    value head = substring(m, s.u.s, 0, char_to_byte(s.u.s, (size_t)(length - tail)));
+    if (v.type == T_UNDEFINED) return throw_undefined(m, v);
+    if (v.type == T_ITERATOR || count_items(v) == SIZE_MAX) return throw(m, "a %s has no length", type_name(v));
+    int64_t n = (int64_t)count_items(v);
+    if (n <= length || n - length <= leeway) return v;
+    if (!is_string(v)) return throw(m, "truncate takes a string, not a %s", type_name(v));
+    value head = substring(m, v.u.s, 0, char_to_byte(v.u.s, (size_t)(length - tail)));
     if (!truth(a->v[1]) && is_string(head)) {
         value parts = split_string(m, head, own_string(m, STR(" ")), 1, true);
         if (!m->failed) head = parts.u.list->items[0];
@@ -153,22 +157,6 @@ static value f_striptags(vm *m, value v, call_args *a) {
     }
     value bare = text_value(&t), words = is_string(bare) ? split_string(m, bare, ABSENT, -1, false) : UNDEFINED;
     return m->failed ? UNDEFINED : join(m, own_string(m, STR(" ")), words);
-}
-
-static value f_urlencode(vm *m, value v, call_args *a) {
-    (void)a;
-    value s = plain(m, v);
-    if (v.type == T_DICT || is_list(v)) return throw(m, "urlencode takes a string");
-    text t = {.m = m};
-    for (size_t i = 0; is_string(s) && i < s.u.s->n && !m->failed; i++) {
-        uint8_t c = (uint8_t)s.u.s->p[i];
-        bool safe = (c | 0x20) >= 'a' && (c | 0x20) <= 'z' && c < 0x80;
-        if (safe || (c >= '0' && c <= '9') || (c && strchr("_.-~/", c)))
-            text_add_string(&t, s.u.s, i, i + 1);
-        else
-            text_printf(&t, owned(s.u.s, i), "%%%02X", c);
-    }
-    return text_value(&t);
 }
 
 static value f_tojson(vm *m, value v, call_args *a) { return to_json(m, v, a->v[0], a->v[1], a->v[2], a->v[3]); }
@@ -324,7 +312,8 @@ static value f_items(vm *m, value v, call_args *a) {
 }
 
 static value f_attr(vm *m, value v, call_args *a) {
-    value name = to_string(m, a->v[0]);
+    value name = a->v[0];
+    if (!is_string(name)) return throw(m, "attr takes the name of an attribute, not a %s", type_name(name));
     if (m->failed || v.type == T_UNDEFINED) return v.type == T_UNDEFINED ? throw_undefined(m, v) : UNDEFINED;
     if (v.type == T_DICT) { /* attributes alone, no items */
         bool unsafe;
@@ -466,6 +455,7 @@ static value f_unique(vm *m, value v, call_args *a) {
         value item = items.u.list->items[i];
         value key = fold_case(m, is_set(a->v[1]) ? get_path(m, item, a->v[1]) : item, a->v[0]);
         size_t before = seen.u.dict->n;
+        if (key.type == T_UNDEFINED) key = new_list(m, T_TUPLE, 0); /* all are the same */
         dict_set(m, seen.u.dict, key, NONE);
         if (seen.u.dict->n > before) list_add(m, out, item);
     }
@@ -476,9 +466,7 @@ static value f_unique(vm *m, value v, call_args *a) {
 static value f_groupby(vm *m, value v, call_args *a) {
     value items = to_list(m, v), keys = new_list(m, T_LIST, 0), out = new_list(m, T_LIST, 0);
     for (size_t i = 0; !m->failed && i < items.u.list->n && spend(m, 0); i++) {
-        value key = get_path(m, items.u.list->items[i], a->v[0]);
-        if (key.type == T_UNDEFINED && is_set(a->v[1])) key = a->v[1];
-        list_add(m, keys, key);
+        list_add(m, keys, get_path_or(m, items.u.list->items[i], a->v[0], a->v[1]));
     }
     value folded = new_list(m, T_LIST, 0);
     for (size_t i = 0; !m->failed && i < keys.u.list->n; i++)
@@ -513,10 +501,9 @@ static value f_map(vm *m, value v, call_args *a) {
     }
     for (size_t i = 0; !m->failed && i < items.u.list->n && spend(m, 0); i++) {
         value item = items.u.list->items[i];
-        item =
-            filter ? call_builtin(m, filter, item, a->all + 1, a->n_all - 1, a->named) : get_path(m, item, *attribute);
-        if (!filter && item.type == T_UNDEFINED && other) item = *other;
-        list_add(m, out, item);
+        list_add(m, out,
+                 filter ? call_builtin(m, filter, item, a->all + 1, a->n_all - 1, a->named)
+                        : get_path_or(m, item, *attribute, other ? *other : ABSENT));
     }
     return out;
 }
@@ -559,6 +546,7 @@ static const builtin filters[] = {
     {"dictsort", "/ case_sensitive by reverse", f_dictsort},
     {"e", "", f_escape},
     {"escape", "", f_escape},
+    {"filesizeformat", "/ binary", f_filesizeformat},
     {"first", "", f_first},
     {"float", "/ default", f_float},
     {"forceescape", "", f_forceescape},
@@ -598,6 +586,8 @@ static const builtin filters[] = {
     {"upper", "", f_upper},
     {"urlencode", "", f_urlencode},
     {"wordcount", "", f_wordcount},
+    {"wordwrap", "/ width break_long_words wrapstring break_on_hyphens", f_wordwrap},
+    {"xmlattr", "/ autospace", f_xmlattr},
 };
 
 const builtin *find_filter(str name) {

@@ -242,7 +242,8 @@ value binary(vm *m, binary_op op, value a, value b);
 value negate(vm *m, value v);
 value get_item(vm *m, value v, value key);
 value get_attribute(vm *m, value v, str name);
-value get_path(vm *m, value v, value path); /* "a.b.0", as filters' `attribute` */
+value get_path(vm *m, value v, value path);                 /* "a.b.0", as filters' `attribute` */
+value get_path_or(vm *m, value v, value path, value other); /* `other` wherever a part of the path is undefined */
 value slice(vm *m, value v, value start, value stop, value step);
 
 /* ---- JSON ------------------------------------------------------------------------------------- */
@@ -277,6 +278,9 @@ typedef struct method_value {
     const builtin *row;
     value self;
 } method_value;
+
+/* Filters of template_markup.c. */
+builtin_fn f_filesizeformat, f_urlencode, f_wordwrap, f_xmlattr;
 
 const builtin *find_filter(str name);
 const builtin *find_test(str name);

@@ -15,7 +15,7 @@ static bool need_string(vm *m, value v, const char *what) {
 }
 
 static int64_t whole_or(vm *m, value v, int64_t other, const char *what) {
-    if (!given(v) || v.type == T_NONE) return other;
+    if (!given(v)) return other;
     if (!is_whole(v)) throw(m, "%s takes a whole number, not a %s", what, type_name(v));
     return m->failed ? other : whole(v);
 }
@@ -56,8 +56,8 @@ static value s_format(vm *m, value v, call_args *a) { return brace_format(m, v, 
 
 /* The part [start, end) that a search is limited to, as bytes from the whole's beginning. False: it cannot match. */
 static bool search_part(vm *m, value v, value start, value end, size_t *from, size_t *to) {
-    int64_t n = (int64_t)string_chars(v.u.s), begin = whole_or(m, start, 0, "a search"),
-            stop = whole_or(m, end, n, "a search");
+    int64_t n = (int64_t)string_chars(v.u.s), begin = start.type == T_NONE ? 0 : whole_or(m, start, 0, "a search"),
+            stop = end.type == T_NONE ? n : whole_or(m, end, n, "a search");
     if (begin < 0) begin = begin < -n ? 0 : begin + n;
     if (stop < 0) stop = stop < -n ? 0 : stop + n;
     *from = char_to_byte(v.u.s, (size_t)begin);

@@ -198,8 +198,14 @@ value get_attribute(vm *m, value v, str name) {
     return missing(m, v, name, false);
 }
 
-value get_path(vm *m, value v, value path) {
-    if (!is_string(path)) return get_item(m, v, path);
+value get_path(vm *m, value v, value path) { return get_path_or(m, v, path, ABSENT); }
+
+value get_path_or(vm *m, value v, value path, value other) {
+    bool has_other = given(other) && other.type != T_NONE;
+    if (!is_string(path)) {
+        v = get_item(m, v, path);
+        return has_other && v.type == T_UNDEFINED ? other : v;
+    }
     str rest = view(path);
     while (!m->failed) {
         size_t n = 0;
@@ -208,6 +214,7 @@ value get_path(vm *m, value v, value path) {
         bool ok = false;
         int64_t i = digits && n ? parse_whole((str){rest.p, n}, 10, &ok) : 0;
         v = get_item(m, v, ok ? int_value(i) : own_string(m, (str){rest.p, n}));
+        if (has_other && v.type == T_UNDEFINED) v = other;
         if (n == rest.n) break;
         rest = (str){rest.p + n + 1, rest.n - n - 1};
     }
@@ -229,7 +236,7 @@ static int64_t clip(vm *m, value v, int64_t n, bool down, int64_t none) {
 value slice(vm *m, value v, value start, value stop, value step) {
     if (v.type == T_UNDEFINED) return throw_undefined(m, v);
     bool sliced = is_string(v) || v.type == T_LIST || v.type == T_TUPLE || v.type == T_RANGE;
-    if (!sliced) return missing(m, v, STR("slice"), false);
+    if (!sliced) return throw(m, "a %s cannot be sliced", type_name(v));
     int64_t n = (int64_t)count_items(v), by = 1;
     if (given(step) && step.type != T_NONE) {
         if (!is_whole(step) || whole(step) == 0) return throw(m, "a slice's step is a whole number other than 0");
