@@ -133,7 +133,7 @@ static value f_truncate(vm *m, value v, call_args *a) {
     if (m->failed) return UNDEFINED;
     int64_t tail = (int64_t)string_chars(end.u.s);
     if (length < tail || leeway < 0) return throw(m, "truncate: the length is too small");
-    if (v.type == T_UNDEFINED) return throw_undefined(m, v);
+    if (v.type == T_UNDEFINED) return v; /* its length is 0 */
     if (v.type == T_ITERATOR || count_items(v) == SIZE_MAX) return throw(m, "a %s has no length", type_name(v));
     int64_t n = (int64_t)count_items(v);
     if (n <= length || n - length <= leeway) return v;
@@ -455,7 +455,6 @@ static value f_unique(vm *m, value v, call_args *a) {
         value item = items.u.list->items[i];
         value key = fold_case(m, is_set(a->v[1]) ? get_path(m, item, a->v[1]) : item, a->v[0]);
         size_t before = seen.u.dict->n;
-        if (key.type == T_UNDEFINED) key = new_list(m, T_TUPLE, 0); /* all are the same */
         dict_set(m, seen.u.dict, key, NONE);
         if (seen.u.dict->n > before) list_add(m, out, item);
     }
@@ -490,7 +489,9 @@ static value f_groupby(vm *m, value v, call_args *a) {
 /* ---- map, select ------------------------------------------------------------------------------ */
 
 static value f_map(vm *m, value v, call_args *a) {
-    value items = to_list(m, v), out = new_list(m, T_ITERATOR, 0);
+    value out = new_list(m, T_ITERATOR, 0);
+    if (!truth(v)) return out;
+    value items = to_list(m, v);
     const value *attribute = a->named ? dict_find_str(m, a->named, STR("attribute")) : NULL;
     const value *other = a->named ? dict_find_str(m, a->named, STR("default")) : NULL;
     const builtin *filter = NULL;

@@ -233,6 +233,19 @@ static int64_t clip(vm *m, value v, int64_t n, bool down, int64_t none) {
     return i < least ? least : i > most ? most : i;
 }
 
+/* Ends may lie beyond 64 bits where numbers do not: they wrap around, and n says how many there are. */
+static int64_t range_at(range r, int64_t i) { return (int64_t)((uint64_t)r.start + (uint64_t)i * (uint64_t)r.step); }
+
+static value slice_range(vm *m, range r, int64_t from, int64_t to, int64_t by) {
+    uint64_t step = by > 0 ? (uint64_t)by : 0 - (uint64_t)by, span = (uint64_t)(by > 0 ? to - from : from - to);
+    bool any = by > 0 ? to > from : from > to;
+    range *out = vm_alloc(m, 1, sizeof *out);
+    if (!out) return UNDEFINED;
+    *out = (range){range_at(r, from), range_at(r, to), (int64_t)((uint64_t)by * (uint64_t)r.step),
+                   any ? (size_t)((span - 1) / step + 1) : 0};
+    return (value){.type = T_RANGE, .u.range = out};
+}
+
 value slice(vm *m, value v, value start, value stop, value step) {
     if (v.type == T_UNDEFINED) return throw_undefined(m, v);
     bool sliced = is_string(v) || v.type == T_LIST || v.type == T_TUPLE || v.type == T_RANGE;
@@ -249,9 +262,10 @@ value slice(vm *m, value v, value start, value stop, value step) {
         if (v.u.s->chars != v.u.s->n) spend(m, v.u.s->n); /* it is walked through */
         return substring(m, v.u.s, char_to_byte(v.u.s, (size_t)from), char_to_byte(v.u.s, (size_t)to));
     }
+    if (v.type == T_RANGE) return slice_range(m, *v.u.range, from, to, by);
     bool is_text = is_string(v);
     if (is_text) v = to_list(m, v);
-    value out = new_list(m, v.type == T_RANGE ? T_LIST : (value_type)v.type, 0);
+    value out = new_list(m, (value_type)v.type, 0);
     for (int64_t i = from; by > 0 ? i < to : i > to;) {
         if (!spend(m, sizeof(value))) break;
         list_add(m, out, item_at(m, v, (size_t)i));

@@ -301,7 +301,7 @@ value percent_format(vm *m, value format, value args) {
         text_add_string(&t, s, (size_t)(p - s->p), (size_t)((percent ? percent : end) - s->p));
         p = percent ? percent_field(&t, percent + 1, end, &a) : end;
     }
-    bool plain = args.type != T_DICT && args.type != T_LIST;
+    bool plain = args.type != T_DICT && args.type != T_LIST && args.type != T_UNDEFINED && args.type != T_RANGE;
     if (!m->failed && plain && a.next < (args.type == T_TUPLE ? args.u.list->n : 1))
         return throw(m, "there are more values than the format string takes");
     value out = text_value(&t);

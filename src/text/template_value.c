@@ -211,6 +211,7 @@ static uint64_t f64_bits(double f) {
 static uint64_t hash_value(vm *m, value v) {
     switch (v.type) {
     case T_STRING: return str_hash(hash_key(), view(v));
+    case T_UNDEFINED: return 0;
     case T_NONE: return 1;
     case T_BOOL:
     case T_INT: return u64_hash(hash_key(), (uint64_t)whole(v));
