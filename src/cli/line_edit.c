@@ -191,10 +191,11 @@ static edit_event enter(line_edit *e) {
 }
 
 static edit_event cancel(line_edit *e) {
-    if (e->interrupted) return EDIT_END;
+    bool empty = e->text.n == 0;
+    if (e->interrupted && empty) return EDIT_END;
     line_edit_reset(e);
-    e->interrupted = true;
-    return EDIT_CANCEL;
+    e->interrupted = empty;
+    return empty ? EDIT_CANCEL : EDIT_MORE;
 }
 
 static edit_event delete_or_end(line_edit *e) { return e->text.n ? delete_next(e) : EDIT_END; }

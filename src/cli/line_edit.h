@@ -8,7 +8,7 @@
 typedef enum {
     EDIT_MORE,    /* nothing: go on */
     EDIT_ENTER,   /* the message is whole */
-    EDIT_CANCEL,  /* Ctrl-C: the text was thrown away */
+    EDIT_CANCEL,  /* Ctrl-C where there is no text; where there is, it is thrown away */
     EDIT_END,     /* Ctrl-D in an empty text, or a second Ctrl-C */
     EDIT_CLEAR,   /* Ctrl-L: clear the screen */
     EDIT_SUSPEND, /* Ctrl-Z */
@@ -29,7 +29,7 @@ typedef struct {
     size_t n_key;           /* its bytes */
     bool pasting;           /* between the marks of a bracketed paste: keys are text */
     bool full;              /* something was left out: the text would have grown past EDIT_MAX_TEXT */
-    bool interrupted;       /* the last key was Ctrl-C */
+    bool interrupted;       /* the last key was Ctrl-C, and there was no text */
     bool searching;         /* Ctrl-R: keys go to the query */
     buffer query;           /* what is searched for */
 } line_edit;

@@ -302,7 +302,7 @@ def test_plain():
     chat.type("hello")
     chat.wait(b"hello")
     check("NO_COLOR is kept", not re.search(rb"\x1b\[[0-9;]*m", chat.seen))
-    chat.type("\x03\x03")
+    chat.type("\x03\x03\x03")
     chat.end()
     # with a prompt, or without a terminal, it is no chat
     done = subprocess.run([os.path.join(build, "gguf-run"), "-m", model, "-n", "3"], input=b"Hello", capture_output=True,

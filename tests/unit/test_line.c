@@ -109,12 +109,12 @@ static void test_events(void) {
     CHECK(type(&e, "\x0C") == EDIT_CLEAR && type(&e, "\x1A") == EDIT_SUSPEND);
     CHECK(type(&e, "a\x04") == EDIT_MORE && type(&e, "\x7F\x04") == EDIT_END);
     line_edit_reset(&e);
-    CHECK(type(&e, "abc\x03") == EDIT_CANCEL && is(&e, "|"));
-    CHECK(type(&e, "\x03") == EDIT_END);
+    CHECK(type(&e, "abc\x03") == EDIT_MORE && is(&e, "|")); /* Ctrl-C with text only clears it */
+    CHECK(type(&e, "\x03") == EDIT_CANCEL && type(&e, "\x03") == EDIT_END);
     line_edit_reset(&e);
-    CHECK(type(&e, "abc\x03"
-                   "d\x03") == EDIT_CANCEL); /* not one after the other */
-    CHECK(type(&e, "\x1B[D\x03") == EDIT_CANCEL);
+    CHECK(type(&e, "\x03"
+                   "d\x03") == EDIT_MORE); /* not one after the other */
+    CHECK(type(&e, "\x1B[D\x03") == EDIT_CANCEL && type(&e, "\x1B[D\x03") == EDIT_CANCEL);
     CHECK(type(&e, "\x1B[200~\r\r\x1B[201~\r") == EDIT_ENTER && is(&e, "\n\n|"));
     line_edit_free(&e);
 }
