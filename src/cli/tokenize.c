@@ -165,7 +165,9 @@ static bool print_chat(const options *o, const gguf_vocab *v, const gguf_chat_te
         return true;
     }
     if (!v) return set_error(err, GGUF_ERR_USAGE, "ids come from a model's vocabulary (-m FILE)");
-    ptrdiff_t n = gguf_chat_tokenize(v, text, &ids, err);
+    gguf_tokenize_params as_written = {.no_bos = true, .parse_special = true, .special_at = text->own};
+    ptrdiff_t n = o->no_bos ? gguf_vocab_tokenize(v, text->text, text->n, &as_written, &ids, err)
+                            : gguf_chat_tokenize(v, text, &ids, err);
     if (n < 0) return false;
     if (o->count)
         printf("%td", n);

@@ -45,6 +45,8 @@ printf 'a<s>b{{ messages[0].content }}' >mid.jinja
 echo '{"messages": [{"role": "user", "content": "<s>"}]}' >mid.json
 expect 0 gguf-tokenize -m spm.gguf --chat mid.json --chat-template-file mid.jinja --ids
 check "BOS is added, the template's <s> counts, the user's does not" test "$(tr ' ' '\n' <out | grep -cx 1)" -eq 2
+expect 0 gguf-tokenize -m spm.gguf --chat mid.json --chat-template-file mid.jinja --ids --no-bos
+check "--no-bos adds none to a conversation" test "$(tr ' ' '\n' <out | grep -cx 1)" -eq 1
 
 # a chat
 echo "What is 17 + 25?" | $run >out 2>err
