@@ -97,6 +97,7 @@ TEXTS = [
     "😀👍🏽 ☃ © ™ 👩\u200d👩\u200d👧 ½ ²³ \u00ad\u200b\ufeff x",
     "a\u00a0b \u3000c\u3000 d\u2028e \u2028\u2029 f\u0085 g\x0b\x0ch",
     " " * 40 + "x" + " " * 7,
+    " " * 700 + "x" + " " * 300 + "\n" + " " * 600 + "\u3000" * 3 + "y",  # where jais-2 halves runs
     "\n" * 5 + " \r\n \r\r x\n",
     "<sentinel:12> <sentinel:> IMGIMGABCZ IMGIMGABCDEZ IMGIMGZ IMG    two  four",
     "“Quoted” ‘text’ — dash… ：；！？（）【】 ㄅㄆ ㄱㄴ",

@@ -46,6 +46,16 @@ static const char *cut_matches(const stage *s, const char *p, const char *end, c
     return q;
 }
 
+/* The same where white space is cut up into pieces: what follows in a run without newlines is not looked through for
+ * one again. Its last character may begin a word. */
+static const char *cut_halving(const stage *s, const char *p, const char *end, const char **known) {
+    static const char_class spaces = {.some = UNI_SPACE};
+    if (*known && p < *known && p + utf8_decode(p, end).n < *known) return halving_space(p, end);
+    const char *q = cut_matches(s, p, end, known);
+    if (q > p && space_to_newline(p, q) == p) *known = skip(p, end, &spaces, SIZE_MAX);
+    return q;
+}
+
 /* Where the class of the stage is next found. */
 static const char *skip_to(const stage *s, const char *p, const char *end) {
     const char_class class = s->runs;
@@ -53,7 +63,7 @@ static const char *skip_to(const stage *s, const char *p, const char *end) {
     return p;
 }
 
-/* The same for a class alone: a run of it, or what comes before the next. */
+/* A class alone: a run of it, or what comes before the next. */
 static const char *cut_runs(const stage *s, const char *p, const char *end, const char **known) {
     const char_class class = s->runs;
     const char *q = skip(p, end, &class, s->most);
@@ -137,8 +147,11 @@ static const stage qwen35_words =
 static const stage minicpm_words =
     MATCHES(any_case_contraction, word, all_numbers, spaced_others_newlines, NEWLINES_AND_SPACE);
 static const stage seed_words = MATCHES(any_case_contraction, word, number, spaced_others, NEWLINES_AND_SPACE);
-static const stage jais2_words =
-    MATCHES(any_case_contraction, word, three_numbers, spaced_others_newlines, space_to_newline, halving_space);
+static const stage jais2_words = {
+    .cut = cut_halving,
+    .alternatives = (alternative *const[]){any_case_contraction, word, three_numbers, spaced_others_newlines,
+                                           space_to_newline, halving_space, NULL},
+};
 static const stage phrases = MATCHES(any_case_contraction, phrase, number, spaced_others_slash, NEWLINES_AND_SPACE);
 static const stage gpt4o_words =
     MATCHES(cased_word_contraction, three_numbers, spaced_others_slashes, NEWLINES_AND_SPACE);
@@ -224,7 +237,7 @@ static const pretokenizer rows[] = {
      {&qwen_words},
      0},
     {"qwen35", {&qwen35_words}, 0},
-    {"gpt-4o llama4 kanana2 talkie minimax-m2", {&gpt4o_words}, 0},
+    {"gpt-4o llama4 kanana2 talkie inkling minimax-m2", {&gpt4o_words}, 0},
     {"granite-embed-multi-97m", {&gpt4o_words}, WHOLE_WORDS},
     {"tekken", {&tekken_words}, WHOLE_WORDS | ADDS_BOS},
     {"kimi-k2", {&kimi_words}, 0},
