@@ -286,7 +286,8 @@ static value f_last(vm *m, value v, call_args *a) {
 static value f_reverse(vm *m, value v, call_args *a) {
     (void)a;
     if (is_string(v)) return slice(m, v, ABSENT, ABSENT, int_value(-1));
-    value items = to_list(m, v), out = new_list(m, T_ITERATOR, 0);
+    /* what can be gone through only once has become a list by then */
+    value items = to_list(m, v), out = new_list(m, v.type == T_ITERATOR ? T_LIST : T_ITERATOR, 0);
     for (size_t i = m->failed ? 0 : items.u.list->n; i-- > 0;) list_add(m, out, items.u.list->items[i]);
     return out;
 }

@@ -182,6 +182,62 @@ static value s_isalpha(vm *m, value v, call_args *a) { return (void)m, (void)a, 
 static value s_isalnum(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_L | UNI_N)); }
 static value s_isspace(vm *m, value v, call_args *a) { return (void)m, (void)a, bool_value(all_in(v, UNI_SPACE)); }
 
+static value s_isascii(vm *m, value v, call_args *a) {
+    (void)m, (void)a;
+    for (size_t i = 0; i < v.u.s->n; i++) {
+        if ((uint8_t)v.u.s->p[i] >= 0x80) return bool_value(false);
+    }
+    return bool_value(true);
+}
+
+/* No control, format, unassigned or private characters, and no white space but the blank. */
+static value s_isprintable(vm *m, value v, call_args *a) {
+    (void)m, (void)a;
+    for (size_t at = 0; at < v.u.s->n;) {
+        utf8_char c = utf8_decode(v.u.s->p + at, v.u.s->p + v.u.s->n);
+        if (c.cp != ' ' && (unicode_set(c.cp) & (UNI_C | UNI_SPACE))) return bool_value(false);
+        at += c.n;
+    }
+    return bool_value(true);
+}
+
+/* Every word begins with a capital and goes on without. */
+static value s_istitle(vm *m, value v, call_args *a) {
+    (void)m, (void)a;
+    bool inside = false, any = false;
+    for (size_t at = 0; at < v.u.s->n;) {
+        utf8_char c = utf8_decode(v.u.s->p + at, v.u.s->p + v.u.s->n);
+        uint32_t set = unicode_set(c.cp);
+        bool capital = set & (UNI_Lu | UNI_Lt), small = set & UNI_Ll;
+        if ((capital && inside) || (small && !inside)) return bool_value(false);
+        any = any || capital;
+        inside = capital || small;
+        at += c.n;
+    }
+    return bool_value(any);
+}
+
+/* Tabs become blanks up to the next column that is a multiple of the size. */
+static value s_expandtabs(vm *m, value v, call_args *a) {
+    int64_t size = whole_or(m, a->v[0], 8, "expandtabs"), column = 0;
+    if (size > TEMPLATE_MAX_TEXT) return throw(m, "a width of %lld is too large", (long long)size);
+    text t = {.m = m};
+    for (size_t at = 0; at < v.u.s->n && !m->failed;) {
+        size_t n = utf8_decode(v.u.s->p + at, v.u.s->p + v.u.s->n).n;
+        char c = v.u.s->p[at];
+        if (c != '\t') {
+            text_add_string(&t, v.u.s, at, at + n);
+            column = c == '\n' || c == '\r' ? 0 : column + 1;
+        } else if (size > 0) {
+            int64_t blanks = size - column % size;
+            for (int64_t i = 0; i < blanks && !m->failed; i++) text_add(&t, " ", 1, owned(v.u.s, at));
+            column += blanks;
+        }
+        at += n;
+    }
+    return text_value(&t);
+}
+
 static value test_by_name(vm *m, value v, const char *name) {
     return call_builtin(m, find_test(str_of(name)), v, NULL, 0, NULL);
 }
@@ -265,6 +321,10 @@ static const builtin string_methods[] = {
     {"isalnum", "", s_isalnum},
     {"isspace", "", s_isspace},
     {"isupper", "", s_isupper},
+    {"isascii", "", s_isascii},
+    {"isprintable", "", s_isprintable},
+    {"istitle", "", s_istitle},
+    {"expandtabs", "/ tabsize", s_expandtabs},
     {"islower", "", s_islower},
     {"ljust", "width / fillchar", s_ljust},
     {"rjust", "width / fillchar", s_rjust},
