@@ -158,10 +158,12 @@ static bool emit_word(const gguf_vocab *v, work *w, str word) {
     return work_merge(v, w, escaped, &rules);
 }
 
-/* Of unknown tokens in a row, the ids from `from` on keep one. */
+/* Of unknown tokens in a row, the ids from `from` on keep one. Where a file calls a token unknown that text may become
+ * by itself, nothing is joined. */
 static void join_unknown(const gguf_vocab *v, work *w, size_t from) {
     int32_t unknown = v->special[SPECIAL_UNKNOWN];
     size_t n = from;
+    if (unknown == GGUF_NO_TOKEN || !vocab_is_special(v->types[unknown])) return;
     for (size_t i = from; i < w->n_ids; i++) {
         if (n == from || w->ids[i] != unknown || w->ids[n - 1] != unknown) w->ids[n++] = w->ids[i];
     }

@@ -172,6 +172,12 @@ static void test_unknown_characters_in_a_row(void) {
     CHECK_IDS(v, "\xF0\x9F\x98\x80\xE4\xBD\xA0", plain, 3, S_UNK);
     CHECK_IDS(v, "zzz z", plain, 3, S_UNK, 3, S_UNK);
     vocab_free(v);
+    put_spm(&b, NULL); /* the unknown token is one that text becomes: a byte's */
+    put_u32(&b, "tokenizer.ggml.unknown_token_id", S_BYTES + 1);
+    v = load(&b, NULL, &err);
+    CHECK(v != NULL);
+    CHECK_IDS(v, "\x01\x01", plain, S_SPACE, S_BYTES + 1, S_BYTES + 1);
+    vocab_free(v);
 }
 
 /* Words are cut where no name joins two bytes: never inside a character, nor where U+2581 is taken for a space. */
