@@ -12,6 +12,11 @@
     "{% set ns = namespace(sys='') %}" EACH "{% if m.role == 'system' %}{% set ns.sys = m.content %}{% else %}"
 #define RELEASED "{% endif %}" END
 
+#define MISTRAL_V3                                                                                                     \
+    "{{ bos_token }}" HOLD_SYSTEM                                                                                      \
+    "{% if m.role == 'user' %}{{ '[INST] ' + (ns.sys + '\\n\\n' if ns.sys else '') + m.content + '[/INST]' }}"         \
+    "{% set ns.sys = '' %}{% else %}{{ ' ' + m.content ~ eos_token }}{% endif %}" RELEASED
+
 const chat_builtin chat_builtins[] = {
     {"chatml", EACH "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}" END ASK
                     "{{ '<|im_start|>assistant\\n' }}" FI},
@@ -30,10 +35,8 @@ const chat_builtin chat_builtins[] = {
      "{{ bos_token }}" HOLD_SYSTEM
      "{% if m.role == 'user' %}{{ ' [INST] ' + (ns.sys + '\\n\\n' if ns.sys else '') + m.content + ' [/INST]' }}"
      "{% set ns.sys = '' %}{% else %}{{ ' ' + m.content ~ eos_token }}{% endif %}" RELEASED},
-    {"mistral-v3",
-     "{{ bos_token }}" HOLD_SYSTEM
-     "{% if m.role == 'user' %}{{ '[INST] ' + (ns.sys + '\\n\\n' if ns.sys else '') + m.content + '[/INST]' }}"
-     "{% set ns.sys = '' %}{% else %}{{ ' ' + m.content ~ eos_token }}{% endif %}" RELEASED},
+    {"mistral", MISTRAL_V3},
+    {"mistral-v3", MISTRAL_V3},
     {"mistral-v3-tekken",
      "{{ bos_token }}" HOLD_SYSTEM
      "{% if m.role == 'user' %}{{ '[INST]' + (ns.sys + '\\n\\n' if ns.sys else '') + m.content + '[/INST]' }}"
@@ -111,5 +114,27 @@ const chat_builtin chat_builtins[] = {
     {"gpt-oss", EACH
      "{{ '<|start|>' + m.role + ('<|channel|>final' if m.role == 'assistant' else '') + '<|message|>' + m.content + "
      "('<|return|>' if m.role == 'assistant' and loop.last else '<|end|>') }}" END ASK "{{ '<|start|>assistant' }}" FI},
+    {"exaone4", EACH "{{ '[|' + m.role + '|]' + m.content | trim + ('' if m.role == 'user' else '[|endofturn|]') + "
+                     "'\\n' }}" END ASK "{{ '[|assistant|]' }}" FI},
+    {"bailing",
+     EACH "{{ '<role>' + ('HUMAN' if m.role == 'user' else m.role | upper) + '</role>' + m.content }}" END ASK
+          "{{ '<role>ASSISTANT</role>' }}" FI},
+    {"hunyuan-moe", EACH "{{ m.content + '<|eos|>' if m.role == 'assistant' else '<|startoftext|>' + m.content + "
+                         "('<|extra_4|>' if m.role == 'system' else '<|extra_0|>') }}" END},
+    {"hunyuan-dense",
+     EACH "{% if m.role == 'system' %}{{ m.content + '<\uFF5Chy_place\u2581holder\u2581no\u25813\uFF5C>' }}"
+          "{% elif m.role == 'user' %}{{ '<\uFF5Chy_User\uFF5C>' + m.content }}{% else %}"
+          "{{ '<\uFF5Chy_Assistant\uFF5C>' + m.content + '<\uFF5Chy_place\u2581holder\u2581no\u25812\uFF5C>' }}"
+          "{% endif %}" END ASK "{{ '<\uFF5Chy_Assistant\uFF5C>' }}" FI},
+    {"kimi-k2",
+     EACH "{{ '<|im_' + {'user': 'user', 'assistant': 'assistant'}.get(m.role, 'system') + '|>' + m.role + "
+          "'<|im_middle|>' + m.content + '<|im_end|>' }}" END ASK "{{ '<|im_assistant|>assistant<|im_middle|>' }}" FI},
+    {"seed_oss", EACH "{{ '<seed:bos>' + m.role + '\\n' + (m.content | trim if m.role == 'assistant' else m.content) + "
+                      "'<seed:eos>' }}" END ASK "{{ '<seed:bos>assistant\\n' }}" FI},
+    {"grok-2", EACH "{{ {'system': 'System: ', 'user': 'Human: '}.get(m.role, 'Assistant: ') + "
+                    "(m.content if m.role == 'assistant' else m.content | trim) + '<|separator|>\\n\\n' }}" END ASK
+                    "{{ 'Assistant:' }}" FI},
+    {"solar-open",
+     EACH "{{ '<|begin|>' + m.role + '<|content|>' + m.content + '<|end|>' }}" END ASK "{{ '<|begin|>assistant' }}" FI},
     {0},
 };

@@ -215,6 +215,9 @@ static void test_builtins(void) {
         gguf_chat_template_close(t);
     }
     CHECK(n > 25);
+    gguf_chat_template *mistral = gguf_chat_template_builtin("mistral", NULL); /* the name that people try first */
+    CHECK(mistral != NULL);
+    gguf_chat_template_close(mistral);
     gguf_error err = {0};
     CHECK(!gguf_chat_template_builtin("nosuch", &err) && err.code == GGUF_ERR_USAGE);
 }
