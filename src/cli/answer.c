@@ -230,37 +230,118 @@ static span trim_newlines(span s) {
     return s;
 }
 
-/* <function=NAME><parameter=KEY>VALUE</parameter>...</function>; values that are JSON stay so. */
-static const char *xml_call(call_list *calls, span s) {
-    const char *name = find_text(s, "<function="), *name_end = name ? memchr(name, '>', (size_t)(s.end - name)) : NULL;
-    if (!name_end) return object_calls(calls, s);
-    name += strlen("<function=");
+/* Calls written in tags: a name, and for each argument a key and its value. */
+typedef struct {
+    const char *name, *name_end, *key, *key_end, *value, *value_end;
+} call_tags;
+
+static const call_tags tags[] = {
+    {"<function=", ">", "<parameter=", ">", "", "</parameter>"},
+    {"<invoke name=\"", "\"", "<parameter name=\"", "\"", ">", "</parameter>"},
+    {"<\uFF5CDSML\uFF5Cinvoke name=\"", "\"", "<\uFF5CDSML\uFF5Cparameter name=\"", "\"", ">",
+     "</\uFF5CDSML\uFF5Cparameter>"},
+    {"", "<arg_key>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"},
+};
+
+/* What stands between the next two marks, and s begins behind the second; false where they are not there. */
+static bool between(span *s, const char *open, const char *close, span *out) {
+    const char *begin = *open ? find_text(*s, open) : s->p;
+    if (!begin) return false;
+    *out = (span){begin + strlen(open), s->end};
+    out->end = find_text(*out, close);
+    if (out->end) s->p = out->end + strlen(close);
+    return out->end != NULL;
+}
+
+/* Values that are JSON stay so, unless they are said to be strings. */
+static void print_argument(FILE *out, bool first, span key, span v, bool is_text) {
+    size_t n = (size_t)(v.end - v.p);
+    fputs(first ? "" : ",", out);
+    json_string(out, key.p, (size_t)(key.end - key.p));
+    fputc(':', out);
+    if (!is_text && n && json_value_length(v.p, n) == n && *v.p != '"')
+        fwrite(v.p, 1, n, out);
+    else
+        json_string(out, v.p, n);
+}
+
+static bool tagged_call(call_list *calls, const call_tags *t, span *s) {
+    span name, key, value, rest = *s;
     char *args = NULL;
     size_t n_args = 0;
+    if (!between(&rest, t->name, t->name_end, &name)) return false;
+    if (strcmp(t->name_end, t->key) == 0) rest.p = name.end; /* the first key ends the name */
+    const char *next = *t->name ? find_text(rest, t->name) : NULL;
+    if (next) rest.end = next;
+    s->p = next ? next : s->end;
     FILE *out = open_memstream(&args, &n_args);
-    if (!out) return s.end;
+    if (!out) return false;
     fputc('{', out);
-    span rest = {name_end + 1, s.end};
-    for (const char *key, *key_end, *end; (key = find_text(rest, "<parameter="));
-         rest.p = end + strlen("</parameter>")) {
-        key += strlen("<parameter=");
-        key_end = memchr(key, '>', (size_t)(s.end - key));
-        end = key_end ? find_text((span){key_end, s.end}, "</parameter>") : NULL;
-        if (!end) break;
-        span v = trim_newlines((span){key_end + 1, end});
-        size_t n = (size_t)(v.end - v.p);
-        fputs(ftell(out) > 1 ? "," : "", out);
-        json_string(out, key, (size_t)(key_end - key));
-        fputc(':', out);
-        if (n && json_value_length(v.p, n) == n && *v.p != '"')
-            fwrite(v.p, 1, n, out);
-        else
-            json_string(out, v.p, n);
+    for (bool first = true; between(&rest, t->key, t->key_end, &key); first = false) {
+        const char *behind_key = rest.p;
+        if (!between(&rest, t->value, t->value_end, &value)) break;
+        bool is_text = find_text((span){behind_key, value.p}, "string=\"true\"") != NULL;
+        print_argument(out, first, key, trim_newlines(value), is_text);
     }
     fputc('}', out);
-    if (fclose(out) == 0) print_call(calls, name, (size_t)(name_end - name), args, n_args);
+    name = trim_newlines(name);
+    bool ok = fclose(out) == 0 && name.end > name.p;
+    if (ok) print_call(calls, name.p, (size_t)(name.end - name.p), args, n_args);
     free(args);
-    return s.end;
+    return ok;
+}
+
+static const char *tagged_calls(call_list *calls, span s) {
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        if (!find_text(s, *tags[i].name ? tags[i].name : tags[i].name_end)) continue;
+        while (s.p < s.end && tagged_call(calls, &tags[i], &s)) continue;
+        return s.end;
+    }
+    return object_calls(calls, s);
+}
+
+/* NAME, a mark, and the arguments; or "function", the mark, NAME and the arguments in a block of code. */
+static const char *parted_call(call_list *calls, span s, const char *mark) {
+    span head = {s.p, find_text(s, mark)}, rest = {head.end ? head.end + strlen(mark) : s.end, s.end};
+    const char *args = rest.p < rest.end ? memchr(rest.p, '{', (size_t)(rest.end - rest.p)) : NULL;
+    const char *line = args ? memchr(rest.p, '\n', (size_t)(args - rest.p)) : NULL;
+    size_t n = args ? json_value_length(args, (size_t)(s.end - args)) : 0;
+    if (n == 0) return s.p;
+    if (line && line > rest.p) head = (span){rest.p, line};
+    while (head.p < head.end && (*head.p == ' ' || *head.p == '\n')) head.p++;
+    while (head.p < head.end && (head.end[-1] == ' ' || head.end[-1] == '\n')) head.end--;
+    print_call(calls, head.p, (size_t)(head.end - head.p), args, n);
+    return args + n;
+}
+
+static const char *separated_call(call_list *calls, span s) {
+    return parted_call(calls, s, "<\uFF5Ctool\u2581sep\uFF5C>");
+}
+
+/* functions.NAME:3 and the arguments behind a mark */
+static const char *numbered_call(call_list *calls, span s) {
+    static const char mark[] = "<|tool_call_argument_begin|>", prefix[] = "functions.";
+    const char *end = find_text(s, mark), *colon = end;
+    s = skip_blanks(s);
+    if ((size_t)(s.end - s.p) > strlen(prefix) && memcmp(s.p, prefix, strlen(prefix)) == 0) s.p += strlen(prefix);
+    while (colon && colon > s.p && *colon != ':') colon--;
+    if (!colon || colon == s.p) return parted_call(calls, s, mark);
+    const char *args = memchr(end, '{', (size_t)(s.end - end));
+    size_t n = args ? json_value_length(args, (size_t)(s.end - args)) : 0;
+    if (n) print_call(calls, s.p, (size_t)(colon - s.p), args, n);
+    return n ? args + n : s.p;
+}
+
+/* NAME ... <|message|>{...} */
+static const char *addressed_call(call_list *calls, span s) {
+    static const char mark[] = "<|message|>";
+    const char *args = find_text(s, mark), *end = s.p;
+    while (end < s.end && *end != ' ' && *end != '<' && *end != '\n') end++;
+    if (!args || end == s.p) return s.p;
+    args += strlen(mark);
+    size_t n = args < s.end && *args == '{' ? json_value_length(args, (size_t)(s.end - args)) : 0;
+    if (n) print_call(calls, s.p, (size_t)(end - s.p), args, n);
+    return n ? args + n : s.p;
 }
 
 /* One row a way to write calls: what is between the marks is for `read`, which says how far it got. */
@@ -268,7 +349,13 @@ static const struct {
     const char *open, *close; /* close NULL: to the end of what `read` understands */
     const char *(*read)(call_list *calls, span s);
 } call_formats[] = {
-    {"<tool_call>", "</tool_call>", xml_call},
+    {"<tool_call>", "</tool_call>", tagged_calls},
+    {"<minimax:tool_call>", "</minimax:tool_call>", tagged_calls},
+    {"<\uFF5CDSML\uFF5Cfunction_calls>", "</\uFF5CDSML\uFF5Cfunction_calls>", tagged_calls},
+    {"<\uFF5CDSML\uFF5Ctool_calls>", "</\uFF5CDSML\uFF5Ctool_calls>", tagged_calls},
+    {"<\uFF5Ctool\u2581call\u2581begin\uFF5C>", "<\uFF5Ctool\u2581call\u2581end\uFF5C>", separated_call},
+    {"<|tool_call_begin|>", "<|tool_call_end|>", numbered_call},
+    {"to=functions.", NULL, addressed_call},
     {"<function_call>", "</function_call>", object_calls},
     {"<|START_ACTION|>", "<|END_ACTION|>", object_calls},
     {"<|tool_call_start|>", "<|tool_call_end|>", object_calls},

@@ -78,6 +78,33 @@ static void test_calls(void) {
         {false, "<|python_tag|>{\"name\": \"f\", \"parameters\": {}}", "[{\"name\":\"f\",\"arguments\":{}}]", ""},
         {false, "<|START_ACTION|>[{\"tool_call_id\": \"0\", \"tool_name\": \"f\", \"parameters\": {}}]<|END_ACTION|>",
          "[{\"name\":\"f\",\"arguments\":{}}]", ""},
+        /* in tags, of several families; what is said to be a string stays one */
+        {false,
+         "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n<arg_key>b</arg_key>\n<arg_value>x y"
+         "</arg_value>\n</tool_call>",
+         "[{\"name\":\"f\",\"arguments\":{\"a\":1,\"b\":\"x y\"}}]", ""},
+        {false,
+         "So:<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"a\">[1]</parameter>\n</invoke>\n"
+         "<invoke name=\"g\">\n</invoke>\n</minimax:tool_call>",
+         "[{\"name\":\"f\",\"arguments\":{\"a\":[1]}},{\"name\":\"g\",\"arguments\":{}}]", "So:"},
+        {false,
+         "<\uFF5CDSML\uFF5Cfunction_calls>\n<\uFF5CDSML\uFF5Cinvoke name=\"f\">\n<\uFF5CDSML\uFF5Cparameter "
+         "name=\"a\" string=\"true\">5</\uFF5CDSML\uFF5Cparameter>\n<\uFF5CDSML\uFF5Cparameter name=\"b\" "
+         "string=\"false\">5</\uFF5CDSML\uFF5Cparameter>\n</\uFF5CDSML\uFF5Cinvoke>\n"
+         "</\uFF5CDSML\uFF5Cfunction_calls>",
+         "[{\"name\":\"f\",\"arguments\":{\"a\":\"5\",\"b\":5}}]", ""},
+        {false,
+         "<\uFF5Ctool\u2581call\u2581begin\uFF5C>function<\uFF5Ctool\u2581sep\uFF5C>f\n```json\n{\"a\": 1}\n```"
+         "<\uFF5Ctool\u2581call\u2581end\uFF5C>\n<\uFF5Ctool\u2581call\u2581begin\uFF5C>g<\uFF5Ctool\u2581sep\uFF5C>{}"
+         "<\uFF5Ctool\u2581call\u2581end\uFF5C>",
+         "[{\"name\":\"f\",\"arguments\":{\"a\": 1}},{\"name\":\"g\",\"arguments\":{}}]", "\n"},
+        {false, "<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{\"a\": \"b:{\"}<|tool_call_end|>",
+         "[{\"name\":\"f\",\"arguments\":{\"a\": \"b:{\"}}]", ""},
+        {false, "<|tool_call_begin|>f<|tool_call_argument_begin|>{}<|tool_call_end|>",
+         "[{\"name\":\"f\",\"arguments\":{}}]", ""},
+        {false, "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"a\": 1}",
+         "[{\"name\":\"f\",\"arguments\":{\"a\": 1}}]", "<|channel|>commentary "},
+        {false, "it is sent to=functions.f or so", NULL, "it is sent to=functions.f or so"},
         {false, "<tool_call>{\"name\": \"f\"", NULL, "<tool_call>{\"name\": \"f\""},
         {false, "<tool_call>nonsense</tool_call>x", NULL, "<tool_call>nonsense</tool_call>x"},
         {false, "", NULL, ""},
