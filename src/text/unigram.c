@@ -232,6 +232,7 @@ static bool settle(search *s, size_t end) {
 static bool tokenize(const gguf_vocab *v, work *w, str text, bool first) {
     (void)first; /* every part of a text gets its space */
     if (!normalize(v, w, text) || !work_reserve_lattice(w, 1)) return false;
+    if (w->n_text == 0) return true; /* there may be no memory for a text yet */
     const char *end = w->text + w->n_text;
     search s = {.v = v, .w = w, .p = w->text, .n = 1};
     w->lattice[0] = (lattice_node){0, 0, GGUF_NO_TOKEN};

@@ -130,6 +130,7 @@ static void test_spaces(void) {
     check_ids(v, STR("   "), plain, NULL, 0);
     vocab_free(v);
     v = make(NO_SPACE | MERGES_SPACES);
+    check_ids(v, STR("  "), plain, NULL, 0); /* only spaces, and no memory for a text was needed yet */
     CHECK_IDS(v, " ab  a ", plain, 6, 9);
     vocab_free(v);
 }
