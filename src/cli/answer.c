@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/python_call.h"
 
 /* ---- thinking --------------------------------------------------------------------------------- */
 
@@ -344,6 +345,29 @@ static const char *addressed_call(call_list *calls, span s) {
     return n ? args + n : s.p;
 }
 
+/* [NAME(KEY=VALUE, ...), ...] with Python's literals, or one call without the brackets */
+static const char *python_calls(call_list *calls, span s) {
+    span rest = skip_blanks(s);
+    bool is_list = rest.p < rest.end && *rest.p == '[';
+    rest.p += is_list;
+    for (;;) {
+        rest = skip_blanks(rest);
+        char *args = NULL;
+        size_t n_args = 0, n_name = 0;
+        FILE *out = open_memstream(&args, &n_args);
+        if (!out) break;
+        const char *end = python_call(rest.p, rest.end, &n_name, out);
+        bool ok = fclose(out) == 0 && end;
+        if (ok) print_call(calls, rest.p, n_name, args, n_args);
+        free(args);
+        if (!ok) break;
+        rest.p = end;
+        if (!is_list) return end;
+    }
+    if (is_list && rest.p < rest.end && *rest.p == ']') return rest.p + 1;
+    return object_calls(calls, s);
+}
+
 /* One row a way to write calls: what is between the marks is for `read`, which says how far it got. */
 static const struct {
     const char *open, *close; /* close NULL: to the end of what `read` understands */
@@ -358,10 +382,10 @@ static const struct {
     {"to=functions.", NULL, addressed_call},
     {"<function_call>", "</function_call>", object_calls},
     {"<|START_ACTION|>", "<|END_ACTION|>", object_calls},
-    {"<|tool_call_start|>", "<|tool_call_end|>", object_calls},
+    {"<|tool_call_start|>", "<|tool_call_end|>", python_calls},
     {"<|tool_call|>", "<|/tool_call|>", object_calls},
     {"[TOOL_CALLS]", NULL, args_calls},
-    {"<|python_tag|>", NULL, object_calls},
+    {"<|python_tag|>", NULL, python_calls},
     {"<|tool_call|>", NULL, object_calls},
     {"functools", NULL, object_calls},
 };
