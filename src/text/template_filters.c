@@ -165,7 +165,7 @@ static value f_tojson(vm *m, value v, call_args *a) { return to_json(m, v, a->v[
 static value f_from_json(vm *m, value v, call_args *a) {
     (void)a;
     value s = soft(m, v);
-    return m->failed ? UNDEFINED : parse_json(m, view(s), "from_json");
+    return m->failed ? UNDEFINED : parse_json(m, view(s), NULL);
 }
 
 static value f_pprint(vm *m, value v, call_args *a) {

@@ -248,7 +248,8 @@ value slice(vm *m, value v, value start, value stop, value step);
 
 /* ---- JSON ------------------------------------------------------------------------------------- */
 
-/* The value of a JSON text; its strings are the caller's. `what` names the text in errors. */
+/* The value of a JSON text; its strings are the caller's. `what` names the text in errors; NULL: it is
+ * a template's. */
 value parse_json(vm *m, str json, const char *what);
 value to_json(vm *m, value v, value ensure_ascii, value indent, value separators, value sort_keys);
 

@@ -15,6 +15,7 @@ typedef struct {
 } reader;
 
 static value refuse(reader *r, const char *why) {
+    if (!r->what) return throw(r->m, "from_json: no valid JSON at byte %zu: %s", (size_t)(r->p - r->begin), why);
     if (!r->m->failed) {
         r->m->failed = true;
         fail(r->m->err, GGUF_ERR_USAGE, "%s: no valid JSON at byte %zu: %s", r->what, (size_t)(r->p - r->begin), why);

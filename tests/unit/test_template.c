@@ -163,6 +163,9 @@ static void test_json(void) {
         CHECK(out[0] == '!' && strstr(out, "conversation"));
         free(out);
     }
+    char *line = render("\n{{ a | from_json }}", "{\"a\": \"x\"}", NULL);
+    CHECK(line[0] == '!' && strstr(line, "chat template, line 2: from_json")); /* a template's JSON: its line */
+    free(line);
     char deep[402] = "{\"a\":";
     memset(deep + 5, '[', 200);
     memset(deep + 205, ']', 196);
