@@ -15,7 +15,8 @@ gguf_chat_template *gguf_chat_template_builtin(const char *name, gguf_error *err
     for (const chat_builtin *b = chat_builtins; b->name; b++) {
         if (strcmp(name, b->name) == 0) return gguf_chat_template_open(b->jinja, strlen(b->jinja), err);
     }
-    fail(err, GGUF_ERR_USAGE, "no built-in chat template is called \"%s\" (chatml is the commonest; --chat-template list names all)", name);
+    fail(err, GGUF_ERR_USAGE,
+         "no built-in chat template is called \"%s\" (chatml is the commonest; --chat-template list names all)", name);
     return NULL;
 }
 
