@@ -88,6 +88,7 @@ TEXTS = [
     "DON'T we'LL I'Ve 'tis ' s'ſ rock'n'roll they'd've",
     "HelloWorld parseHTTPRequest XMLHttp iPhone ABCdef ǅabc ʰX",
     "1 12 123 1234 1234567 12345678901 3.14159 -42 1,000,000 $5.00 12ab 1234ab 12½345 ٣٤٥٦ Ⅷ²",
+    "12345² 1234½ 123Ⅷ 1234_ 12345é 1234\u0301",  # what ends a number
     "int main(void) {\n\treturn a[i]->x += 0x1F; // ok\r\n}\r\n\r\n\t\t\n x",
     "a b  c   d    e     f      g \n \n  h\t\ti \t j",
     "http://example.org/a/b?c=d&e=f#g ~/x ~~ <|tag|> ``code`` $x^2 + y_1 | z\\n !!!\n///\n",
