@@ -298,59 +298,7 @@ void avx512_matmul(const matrix *w, const activations *a, size_t n_tok, size_t r
     }
 }
 
-/* ---- plain numbers: a register is the sixteen lanes ------------------------------------------ */
-
-enum { PLAIN_ROWS = 4, PLAIN_TOKENS = 4 };
-
-/* n_rows x n_tok sums side by side; lanes past the end of a row are left as they are, not added zero to. */
-INLINE void plain_tile(const matrix *w, const float *x, size_t n_tok, size_t n_rows, size_t row, float *y,
-                       size_t y_stride, load_plain_fn *load, size_t bytes) {
-    __m512 acc[PLAIN_TOKENS][PLAIN_ROWS];
-    for (size_t t = 0; t < n_tok; t++) {
-        for (size_t r = 0; r < n_rows; r++) acc[t][r] = _mm512_setzero_ps();
-    }
-    for (size_t k = 0; k < w->n_in; k += LANES) {
-        __mmask16 mask = first_lanes(w->n_in - k);
-        __m512 v[PLAIN_ROWS];
-        for (size_t r = 0; r < n_rows; r++) {
-            const uint8_t *p = w->data + (row + r) * w->row_bytes + k * bytes;
-            _mm_prefetch(p + 1024, _MM_HINT_T0);
-            v[r] = load(p, mask);
-        }
-        for (size_t t = 0; t < n_tok; t++) {
-            __m512 a = _mm512_maskz_loadu_ps(mask, x + t * w->n_in + k);
-            for (size_t r = 0; r < n_rows; r++) acc[t][r] = _mm512_mask3_fmadd_ps(v[r], a, acc[t][r], mask);
-        }
-    }
-    for (size_t t = 0; t < n_tok; t++) {
-        for (size_t r = 0; r < n_rows; r++) y[t * y_stride + row + r] = sum_tree(acc[t][r]);
-    }
-}
-
-INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size_t n_rows, size_t row, float *y,
-                       size_t y_stride, load_plain_fn *load, size_t bytes) {
-    size_t t = 0;
-    for (; t + PLAIN_TOKENS <= n_tok; t += PLAIN_TOKENS) {
-        plain_tile(w, a->x + t * w->n_in, PLAIN_TOKENS, n_rows, row, y + t * y_stride, y_stride, load, bytes);
-    }
-    for (; t < n_tok; t++) plain_tile(w, a->x + t * w->n_in, 1, n_rows, row, y + t * y_stride, y_stride, load, bytes);
-}
-
-#define SLOT_PLAIN(type, load, bytes)                                                                                  \
-    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
-                              float *y, size_t y_stride) {                                                             \
-        size_t row = row_begin;                                                                                        \
-        for (; row + PLAIN_ROWS <= row_end; row += PLAIN_ROWS) {                                                       \
-            plain_rows(w, a, n_tok, PLAIN_ROWS, row, y, y_stride, load, bytes);                                        \
-        }                                                                                                              \
-        for (; row < row_end; row++) plain_rows(w, a, n_tok, 1, row, y, y_stride, load, bytes);                        \
-    }
-
 /* ---- slots ----------------------------------------------------------------------------------- */
-
-SLOT_PLAIN(f32, load_f32, 4)
-SLOT_PLAIN(f16, load_f16, 2)
-SLOT_PLAIN(bf16, load_bf16, 2)
 
 #define PANELS(name)                                                                                                   \
     [QUANT_Q4_0] = name, [QUANT_Q4_1] = name, [QUANT_Q5_0] = name, [QUANT_Q5_1] = name, [QUANT_Q8_0] = name,           \
@@ -361,7 +309,7 @@ SLOT_PLAIN(bf16, load_bf16, 2)
 #define SLOTS(name, panels)                                                                                            \
     GENERIC_KERNELS_ALWAYS(name),                                                                                      \
         .quantize = avx512_quantize, .store = avx512_store, .attend_chunk = avx512_attend_chunk,                       \
-        .matmul = {PANELS(panels), [QUANT_F32] = f32_matmul, [QUANT_F16] = f16_matmul, [QUANT_BF16] = bf16_matmul}
+        .matmul = {PANELS(panels), [QUANT_F32] = avx512_f32, [QUANT_F16] = avx512_f16, [QUANT_BF16] = avx512_bf16}
 
 const kernels kernels_avx512 = {SLOTS("avx512", avx512_matmul)};
 #ifdef HAVE_AMX
