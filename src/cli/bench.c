@@ -169,9 +169,8 @@ static void md_row(const bench *b, const result *r, bool first) {
     model_name(b, model, sizeof model);
     test_name(r, test, sizeof test);
     snprintf(speed, sizeof speed, "%.2f ± %.2f", mean_rate(r), deviation(r));
-    printf("| %-40s | %6.2f GiB | %8.2f B | %-12s | %7u | %14s | %*s | %10.1f |\n", model,
-           (double)b->info.n_bytes / 0x1p30, (double)b->info.n_params / 1e9, b->backend, r->n_threads, test, 21, speed,
-           percent_of_limit(r));
+    printf("| %-40s | %10s | %10s | %-12s | %7u | %14s | %*s | %10.1f |\n", model, human_bytes(b->info.n_bytes).text,
+           human_count(b->info.n_params).text, b->backend, r->n_threads, test, 21, speed, percent_of_limit(r));
 }
 
 /* The fields that llama-bench has, and ours behind them; `quote` is how a format writes text. */
@@ -378,6 +377,13 @@ static bool print_start(const bench *b, gguf_error *err) {
     return true;
 }
 
+static bool any(const numbers *list) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->v[i]) return true;
+    }
+    return false;
+}
+
 static bool run_all(bench *b, const struct format *f, const numbers *prompts, const numbers *gens,
                     const numbers *depths, const numbers *threads, gguf_error *err) {
     static result r;
@@ -419,6 +425,7 @@ static bool run(const options *o, gguf_error *err) {
     find_cpu(&b);
     if (o->ceilings) return print_ceilings(&b, &threads, err);
     if (o->start) return print_start(&b, err);
+    if (!any(&prompts) && !any(&gens)) return fail(err, GGUF_ERR_USAGE, "-p 0 -n 0: no test is left to run");
     gguf_model_params mp = model_params(o, "bench", false);
     b.model = gguf_model_open(o->model, &mp, err);
     if (!b.model) return false;

@@ -237,11 +237,9 @@ static command_result take_message(chat *c, const char *text, size_t n, gguf_err
 static void greet(const chat *c) {
     const run *r = c->r;
     gguf_model_info info = gguf_model_get_info(r->model);
-    bool small = info.n_params < 1000000000;
     char line[512]; /* the name is the file's: no control characters of it reach a terminal */
-    snprintf(line, sizeof line, "%s (%s, %.3g %s parameters), context %u; /help helps",
-             *info.name ? info.name : "a model", info.arch, (double)info.n_params / (small ? 1e6 : 1e9),
-             small ? "M" : "G", gguf_session_context(r->session));
+    snprintf(line, sizeof line, "%s (%s, %s parameters), context %u; /help helps", *info.name ? info.name : "a model",
+             info.arch, human_count(info.n_params).text, gguf_session_context(r->session));
     print_line("run", line);
     if (!c->has_template) {
         print_line("run",

@@ -3,12 +3,8 @@
 #define CLI_INSPECT_H
 
 #include "cli/options.h"
+#include "cli/output.h"
 #include "model/model.h"
-
-/* A piece of text that fits a line. */
-typedef struct {
-    char text[64];
-} line;
 
 typedef struct {
     size_t n_tensors;
@@ -64,7 +60,7 @@ bool is_param(const inspection *in, str key);
 bool shows_param(const inspection *in, const param *p);
 
 /* What is taken for a hyper-parameter, from the file or by default, as far as that is known: false where it is not. */
-bool find_param_value(const inspection *in, const param *p, line *out);
+bool find_param_value(const inspection *in, const param *p, short_text *out);
 /* The number of layers, also where other hyper-parameters are wrong; 0: the file does not say. */
 uint32_t layer_count(const inspection *in);
 
@@ -87,11 +83,9 @@ memory_plan plan_memory(const inspection *in);
 
 /* ---- how things are shown: inspect_show.c ----------------------------------------------------- */
 
-line human_bytes(uint64_t n);        /* "1.78 GiB" */
-line human_count(uint64_t n);        /* "3.08 B" */
-line shape_of(const gguf_tensor *t); /* "2048x11008" */
+short_text shape_of(const gguf_tensor *t); /* "2048x11008" */
 /* The shortest text that reads back as the same number, as a float32 or a double. */
-line short_float(double v, bool is_f32);
+short_text short_float(double v, bool is_f32);
 
 /* One line of text: what would end or upset it becomes an escape, and what is longer than max bytes is cut between two
  * characters, with a note of its length. */
@@ -103,7 +97,7 @@ void show_number(FILE *out, const gguf_kv *kv, uint64_t i);
 /* A value: strings in quotes, an array as its first elements and its length. */
 void show_value(FILE *out, const gguf_kv *kv);
 /* The type of a value: "u32", "string[]". */
-line type_of(const gguf_kv *kv);
+short_text type_of(const gguf_kv *kv);
 
 /* Decimal digits: the width of a column of numbers up to n. */
 int digits_of(uint64_t n);

@@ -48,7 +48,7 @@ bool is_read(const inspection *in, str key) {
     return is_param(in, key);
 }
 
-bool find_param_value(const inspection *in, const param *p, line *out) {
+bool find_param_value(const inspection *in, const param *p, short_text *out) {
     /* Where hparams_read fails, it has filled in what comes before the fault; a value of 0 was not reached, or is the
      * default that the table has as a number. */
     double v = hparams_value(&in->hp, p);

@@ -193,7 +193,7 @@ static void put_param(json *list, const inspection *in, const param *p) {
     const gguf_kv *kv = hparams_find(in->file, in->arch_name, p->key);
     size_t pos = 0;
     json one = open_member(list, p->key, '{');
-    line value;
+    short_text value;
     name_member(&one, STR("value"));
     if (kv && kv->type != KV_ARRAY) {
         put_element(one.out, kv, 0, &pos);

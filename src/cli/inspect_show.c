@@ -9,29 +9,10 @@ enum { MAX_SHOWN_STRING = 200, MAX_SHOWN_ELEMENT = 40, MAX_SHOWN_ELEMENTS = 6 };
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-/* Three digits that count, and the unit: the largest of which there is at least one. */
-static line scaled(double v, double ratio, const char *const *units, size_t n_units) {
-    size_t unit = 0;
-    line l;
-    for (; v >= ratio && unit + 1 < n_units; unit++) v /= ratio;
-    snprintf(l.text, sizeof l.text, "%.*f%s", unit == 0 || v >= 100 ? 0 : v >= 10 ? 1 : 2, v, units[unit]);
-    return l;
-}
-
-line human_bytes(uint64_t n) {
-    static const char *const units[] = {" bytes", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"};
-    return scaled((double)n, 1024, units, sizeof units / sizeof *units);
-}
-
-line human_count(uint64_t n) {
-    static const char *const units[] = {"", " K", " M", " B", " T"};
-    return scaled((double)n, 1000, units, sizeof units / sizeof *units);
-}
-
 int digits_of(uint64_t n) { return snprintf(NULL, 0, "%llu", (unsigned long long)n); }
 
-line shape_of(const gguf_tensor *t) {
-    line l;
+short_text shape_of(const gguf_tensor *t) {
+    short_text l;
     size_t at = 0;
     for (uint32_t i = 0; i < t->n_dims; i++) { /* 4 dimensions whose product is below 2^63: they fit */
         at += (size_t)snprintf(l.text + at, sizeof l.text - at, "%s%llu", i ? "x" : "", (unsigned long long)t->ne[i]);
@@ -39,8 +20,8 @@ line shape_of(const gguf_tensor *t) {
     return l;
 }
 
-line short_float(double v, bool is_f32) {
-    line l;
+short_text short_float(double v, bool is_f32) {
+    short_text l;
     if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v) { /* no 5e+06 where 5000000 does */
         snprintf(l.text, sizeof l.text, "%.0f", v);
         return l;
@@ -94,8 +75,8 @@ void show_word(FILE *out, str s, size_t width) {
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-line type_of(const gguf_kv *kv) {
-    line l;
+short_text type_of(const gguf_kv *kv) {
+    short_text l;
     snprintf(l.text, sizeof l.text, "%s%s", kv_type_name(kv->elem), kv->type == KV_ARRAY ? "[]" : "");
     return l;
 }

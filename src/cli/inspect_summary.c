@@ -71,8 +71,8 @@ static void show_param(const inspection *in, const param *p) {
     } else if (!p->absent) {
         fprintf(in->out, "%-10s missing", "-");
     } else {
-        line value;
-        if (!find_param_value(in, p, &value)) value = (line){"-"};
+        short_text value;
+        if (!find_param_value(in, p, &value)) value = (short_text){"-"};
         fprintf(in->out, "%-10s not in the file; default", value.text);
         if (strcmp(value.text, p->absent) != 0) fprintf(in->out, " %s", p->absent);
     }

@@ -403,7 +403,8 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
     if (bare) o->model = bare; /* what is looked into may stand without -m */
     if (o->json && o->jsonl)
         return fail(err, GGUF_ERR_USAGE, "--json and --jsonl are two ways to print the same: choose one");
-    if (o->start && o->format) return fail(err, GGUF_ERR_USAGE, "--start prints one line: leave out -o");
+    if ((o->start || o->ceilings) && o->format)
+        return fail(err, GGUF_ERR_USAGE, "%s has one form alone: leave out -o", o->start ? "--start" : "--ceilings");
     bool without_model = o->ceilings || (o->chat && (o->chat_template || o->chat_template_file) && !o->ids_only);
     if (o->chat_template && strcmp(o->chat_template, "list") == 0) without_model = true;
     if (!o->model && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");

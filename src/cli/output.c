@@ -169,3 +169,24 @@ void json_number(FILE *out, double v, int digits) {
         fputs("null", out);
     }
 }
+
+/* ---- numbers for people --------------------------------------------------------------------------- */
+
+/* Three digits that count, and the unit: the largest of which there is at least one. */
+static short_text scaled(double v, double ratio, const char *const *units, size_t n_units) {
+    size_t unit = 0;
+    short_text l;
+    for (; v >= ratio && unit + 1 < n_units; unit++) v /= ratio;
+    snprintf(l.text, sizeof l.text, "%.*f%s", unit == 0 || v >= 100 ? 0 : v >= 10 ? 1 : 2, v, units[unit]);
+    return l;
+}
+
+short_text human_bytes(uint64_t n) {
+    static const char *const units[] = {" bytes", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"};
+    return scaled((double)n, 1024, units, sizeof units / sizeof *units);
+}
+
+short_text human_count(uint64_t n) {
+    static const char *const units[] = {"", " K", " M", " B", " T"};
+    return scaled((double)n, 1000, units, sizeof units / sizeof *units);
+}

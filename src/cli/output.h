@@ -31,6 +31,14 @@ void text_end(text_stream *s); /* what is pending is written as it is; flushes *
 /* Bytes of the longest prefix of text[0..n) that does not end inside a character. */
 size_t utf8_whole(const char *text, size_t n);
 
+/* A piece of text that fits a line. */
+typedef struct {
+    char text[64];
+} short_text;
+
+short_text human_bytes(uint64_t n); /* "1.78 GiB" */
+short_text human_count(uint64_t n); /* "3.08 B" */
+
 /* A growing buffer of bytes; `failed` once memory ran out. */
 typedef struct {
     char *data;

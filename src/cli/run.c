@@ -393,8 +393,8 @@ static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
 static void say_what_is_used(const run *r) {
     gguf_model_info info = gguf_model_get_info(r->model);
     char line[512]; /* the name is the file's: no control characters of it reach a terminal */
-    snprintf(line, sizeof line, "%s \"%s\", %.2f G parameters, %.1f MiB; context %u of %u, %u threads, seed %llu",
-             info.arch, info.name, (double)info.n_params / 1e9, (double)info.n_bytes / 0x1p20,
+    snprintf(line, sizeof line, "%s \"%s\", %s parameters, %s; context %u of %u, %u threads, seed %llu", info.arch,
+             info.name, human_count(info.n_params).text, human_bytes(info.n_bytes).text,
              gguf_session_context(r->session), info.n_ctx_train, gguf_session_threads(r->session),
              (unsigned long long)r->seed);
     print_line("run", line);

@@ -133,7 +133,8 @@ static bool detokenize(const options *o, const gguf_vocab *v, buffer *text, gguf
         long id = strtol(p, &end, 10);
         if (end == p || id < 0 || (unsigned long)id >= gguf_vocab_size(v)) {
             char message[96];
-            snprintf(message, sizeof message, "\"%.20s\" is no id of this vocabulary (0 to %u)", p,
+            size_t n = strcspn(p, ", \t\r\n[]");
+            snprintf(message, sizeof message, "\"%.*s\" is no id of this vocabulary (0 to %u)", n < 20 ? (int)n : 20, p,
                      gguf_vocab_size(v) - 1);
             free(piece);
             return set_error(err, GGUF_ERR_USAGE, message);

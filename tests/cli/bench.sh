@@ -9,6 +9,8 @@ check "two lines of heading and six of figures" test "$(wc -l <out)" -eq 8
 check "the columns" grep -q 'test .* t/s .* % of limit' out
 check "a prompt at a depth" prints "pp16 @ d32"
 check "generation" prints "tg4 "
+expect 0 gguf-bench -m "$source/models/tales-5m-q4_k_m.gguf" -p 4 -n 0 -r 1
+check "small models are not of 0.00 GiB" prints "3.12 MiB |     5.25 M |"
 expect 0 gguf-bench -m m.gguf -p 8 -n 0 -r 2 -o json
 for key in cpu_info backends model_size n_prompt n_gen n_depth avg_ts stddev_ts samples_ts pct_limit; do
     check "JSON has $key" prints "\"$key\": "
@@ -29,5 +31,10 @@ expect 2 gguf-bench
 expect 2 gguf-bench -m m.gguf -p 8x
 expect 2 gguf-bench -m m.gguf -o yaml
 expect 2 gguf-bench -m m.gguf --start -o json
+expect 2 gguf-bench --ceilings -o json
+check "--ceilings has one form" says "leave out -o"
+expect 2 gguf-bench -m m.gguf -p 0 -n 0
+check "no test at all is said" says "no test is left"
+test ! -s out || fail "and no heading is printed"
 expect 3 gguf-bench -m missing.gguf
 finish

@@ -142,6 +142,7 @@ expect 0 $run -p "Once upon" -n 12 --rope-scale 4 --rope-scaling none
 check "--rope-scaling none scales nothing" cmp out first
 expect 0 $run -p x -n 1 -v --override-kv "general.name=str:a, b,made.up=int:-5"
 check "a comma in a value" says '"a, b"'
+check "-v counts a small model's parameters" sh -c "grep -qE '[0-9] (K|M) parameters' err"
 for bad in key key=5 key=int:x key=bool:1 =int:5 key=float:; do
     expect 2 $run -p x --override-kv $bad
 done

@@ -50,6 +50,8 @@ done
 
 expect 2 gguf-tokenize -m spm.gguf --detokenize -p "1 2 three"
 expect 2 gguf-tokenize -m spm.gguf --detokenize -p "99999999"
+echo "1 two 3" | gguf-tokenize -m spm.gguf --detokenize >out 2>err
+check "what is no id is shown by itself" says '"two" is no id'
 printf '300\000 301' | gguf-tokenize -m spm.gguf --detokenize >out 2>err
 check "a NUL among the ids cuts nothing silently" test $? -eq 2
 make-model --arch llama --preset tiny --type F16 --seed 3 --vocab-kind bpe --pre nonsense odd.gguf || exit 1
