@@ -10,6 +10,18 @@
 
 enum { MAX_TEMPORARY_NAMES = 1000, MAX_PATH_LENGTH = 4096 };
 
+/* The temporary file that a signal's handler is to remove: in memory that is never released. One at a time; a second
+ * one that is open beside it is not kept here. */
+static char unfinished[MAX_PATH_LENGTH];
+
+static void forget(const char *temporary) {
+    if (temporary && strcmp(unfinished, temporary) == 0) unfinished[0] = 0;
+}
+
+void new_file_abandon(void) {
+    if (unfinished[0]) unlink(unfinished);
+}
+
 static bool fail_io(const new_file *f, const char *what, gguf_error *err) {
     return fail(err, GGUF_ERR_RUN, "%s: cannot %s: %s", f->path, what, strerror(errno));
 }
@@ -24,7 +36,14 @@ static bool create_temporary(new_file *f, gguf_error *err) {
         f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (f->fd < 0 && errno != EEXIST) break;
     }
-    if (f->fd >= 0) return true;
+    if (f->fd >= 0) {
+        /* the first byte last: a signal finds a whole name or none */
+        if (!unfinished[0] && strlen(f->temporary) < sizeof unfinished) {
+            strcpy(unfinished + 1, f->temporary + 1);
+            unfinished[0] = f->temporary[0];
+        }
+        return true;
+    }
     fail_io(f, "create a temporary file beside it", err);
     free(f->temporary); /* perhaps the name of somebody else's file */
     f->temporary = NULL;
@@ -81,6 +100,7 @@ bool new_file_commit(new_file *f, gguf_error *err) {
     if (close(fd) != 0) return fail_io(f, "write", err);
     if (!f->temporary) return true;
     if (rename(f->temporary, f->path) != 0) return fail_io(f, "give the new file its name", err);
+    forget(f->temporary);
     free(f->temporary);
     f->temporary = NULL;
     sync_directory(f->path);
@@ -90,6 +110,7 @@ bool new_file_commit(new_file *f, gguf_error *err) {
 void new_file_close(new_file *f) {
     if (f->fd >= 0) close(f->fd);
     if (f->temporary) unlink(f->temporary);
+    forget(f->temporary);
     free(f->temporary);
     free(f->path);
     *f = (new_file){.fd = -1};

@@ -19,5 +19,7 @@ bool new_file_write(new_file *f, const void *data, size_t n, gguf_error *err);
 bool new_file_commit(new_file *f, gguf_error *err);
 /* Releases everything; a file that was not committed is removed. */
 void new_file_close(new_file *f);
+/* Removes the file that is being written, for the handler of a signal that ends the program. */
+void new_file_abandon(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/new_file.h"
 #include "cli/eval.h"
 #include "cli/input.h"
+#include "cli/interrupt.h"
 #include "model/model.h"
 #include "session/session.h"
 
@@ -138,5 +139,7 @@ static bool run(const options *o, gguf_error *err) {
 
 int eval_main(const options *o) {
     gguf_error err = {0};
+    interrupt_before_end(new_file_abandon);
+    interrupt_install("eval", 0);
     return finish_stdout(run(o, &err) ? 0 : report("eval", &err));
 }

@@ -25,7 +25,7 @@ const command commands[] = {
      "  gguf-inspect model.gguf --json | jq .metadata\n\n"
      "A tensor is one line: name, shape, type, bytes, offset, shard. Several flags print one after the other, in the\n"
      "order above.",
-     inspect_main},
+     inspect_main, .n_words = 1},
     {"eval", CMD_EVAL, "-m model.gguf -f text [options]",
      "Measures a model: perplexity of a text, divergence from another model, log-probabilities, logits.",
      "Examples:\n"
@@ -48,6 +48,20 @@ const command commands[] = {
      "int8\n"
      "rate, both measured in the same run.",
      bench_main},
+    {"quantize", CMD_QUANTIZE, "[options] in.gguf out.gguf TYPE [THREADS]",
+     "Writes the same model in other tensor types.",
+     "TYPE names a mix, as in llama.cpp: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q4_K_M (the usual choice), "
+     "Q4_K_S,\n"
+     "Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q2_K_S, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, MXFP4, MXFP4_MOE, "
+     "or\n"
+     "COPY, which joins the files of a split model. Norms, biases and routers stay as they are; rows that do not fill\n"
+     "a type's blocks get a near type, which is said. The old file under the output's name stands until the new one "
+     "is\n"
+     "whole.\n\n"
+     "Examples:\n"
+     "  gguf-quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M\n"
+     "  gguf-quantize --dry-run --tensor-type 'ffn_down=Q6_K' model-f16.gguf - Q4_K_S",
+     quantize_main, .n_words = MAX_WORDS},
     {0},
 };
 

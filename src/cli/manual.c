@@ -63,7 +63,8 @@ static void put_command(FILE *out, const command *c) {
 
 static void put_environment(FILE *out) {
     static const char *const others[][2] = {
-        {"GGUF_CPU", "scalar, avx2, avx512 or neon: which instructions to use instead of the best that are there. The "
+        {"GGUF_CPU", "scalar, avx2, avxvnni, avx512, amx or neon: which instructions to use instead of the best that "
+                     "are there. The "
                      "results are the same."},
         {"NO_COLOR", "when set, nothing is coloured."},
     };
@@ -105,7 +106,7 @@ void print_manual(FILE *out) {
     fprintf(out, ".SH FILES\n");
     put_line(out, "A model is one GGUF file, or the files of a split model (name-00001-of-00003.gguf), of which any is "
                   "given. It is mapped, so it must not be changed while it runs. Files that are written (--logits, "
-                  "--kl-base) replace an old one only when they are whole.");
+                  "--kl-base, gguf-quantize's) replace an old one only when they are whole.");
     fprintf(out, ".SH EXAMPLES\n.nf\n");
     put_line(out, "gguf-run -m model.gguf -p \"Once upon a time\" -n 100\n"
                   "git diff | gguf-run -m model.gguf -f - -p \"\\n\\nA summary of this change:\" --temp 0\n"

@@ -13,10 +13,11 @@
 #define RUNS     (CMD_RUN | CMD_EVAL | CMD_BENCH)
 #define TEXT_IN  (CMD_RUN | CMD_TOKENIZE)
 #define LOADS    (CMD_RUN | CMD_EVAL | CMD_BENCH | CMD_TOKENIZE)
+#define ONE_FILE (CMD_ALL & ~CMD_QUANTIZE)
 
 /* clang-format off */
 static const flag flags[] = {
-    {CMD_ALL,      "-m, --model", "FILE", OPT_TEXT, F(model), 0, 0, "LLAMA_ARG_MODEL", "the GGUF file, or any file of a split model"},
+    {ONE_FILE,     "-m, --model", "FILE", OPT_TEXT, F(model), 0, 0, "LLAMA_ARG_MODEL", "the GGUF file, or any file of a split model"},
 
     {TEXT_IN,      "-p, --prompt", "TEXT", OPT_TEXT, F(prompt), 0, 0, NULL, "the text; without -p and -f it is read from stdin"},
     {TEXT_IN | CMD_EVAL, "-f, --file", "FILE", OPT_TEXT, F(file), 0, 0, NULL, "read the text from FILE (- is stdin); it comes before -p"},
@@ -104,6 +105,14 @@ static const flag flags[] = {
     {CMD_BENCH,    "--ceilings", NULL, OPT_ON, F(ceilings), 0, 0, NULL, "print the machine's limits alone"},
     {CMD_BENCH,    "--start", NULL, OPT_ON, F(start), 0, 0, NULL, "time a process from its start to the first token of an 8-token prompt"},
 
+    {CMD_QUANTIZE, "--allow-requantize", NULL, OPT_ON, F(allow_requantize), 0, 0, NULL, "take tensors that are quantized already, too: more is lost than from the original"},
+    {CMD_QUANTIZE, "--leave-output-tensor", NULL, OPT_ON, F(leave_output), 0, 0, NULL, "output.weight stays as it is"},
+    {CMD_QUANTIZE, "--output-tensor-type", "TYPE", OPT_TEXT, F(output_type), 0, 0, NULL, "type of the output matrix"},
+    {CMD_QUANTIZE, "--token-embedding-type", "TYPE", OPT_TEXT, F(embedding_type), 0, 0, NULL, "type of the token embeddings"},
+    {CMD_QUANTIZE, "--tensor-type", "PATTERN=TYPE", OPT_LIST, F(tensor_types), 0, 0, NULL, "type of the matrices in whose name the extended regular expression is found; may be given again, the first that fits counts"},
+    {CMD_QUANTIZE, "--pure", NULL, OPT_ON, F(pure), 0, 0, NULL, "every matrix gets the same type"},
+    {CMD_QUANTIZE, "--dry-run", NULL, OPT_ON, F(dry_run), 0, 0, NULL, "print what would become of every tensor, and write nothing"},
+
     {CMD_TOKENIZE, "--ids", NULL, OPT_ON, F(ids_only), 0, 0, NULL, "print all ids in one line"},
     {CMD_TOKENIZE, "--count", NULL, OPT_ON, F(count), 0, 0, NULL, "print the number of tokens"},
     {CMD_TOKENIZE, "--detokenize", NULL, OPT_ON, F(detokenize), 0, 0, NULL, "read ids and print their text"},
@@ -132,7 +141,7 @@ static const flag flags[] = {
     {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32, bf16, q8_0"},
     {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
     {RUN_EVAL,     "-fa, --flash-attn", "on|off|auto", OPT_CHOICE, F(flash_attn), 0, 0, "LLAMA_ARG_FLASH_ATTN", "read and not needed: attention always runs without a table of scores"},
-    {LOADS,        "--override-kv", "KEY=TYPE:VALUE", OPT_LIST, F(override_kv), 0, 0, NULL, "metadata instead of the file's; TYPE is int, float, bool or str; several with commas, or given again"},
+    {LOADS | CMD_QUANTIZE, "--override-kv", "KEY=TYPE:VALUE", OPT_LIST, F(override_kv), 0, 0, NULL, "metadata instead of the file's; TYPE is int, float, bool or str; several with commas, or given again"},
     {RUNS,         "--rope-scaling", "none|linear|yarn", OPT_CHOICE, F(rope_scaling), 0, 0, "LLAMA_ARG_ROPE_SCALING_TYPE", "how positions are scaled (default: as the file says, or linear)"},
     {RUNS,         "--rope-scale", "X", OPT_REAL, F(rope_scale), 1e-6, 1e6, "LLAMA_ARG_ROPE_SCALE", "divide positions by X"},
     {RUNS,         "--rope-freq-base", "X", OPT_REAL, F(rope_freq_base), 0, 1e15, "LLAMA_ARG_ROPE_FREQ_BASE", "RoPE's base (0: the file's)"},
@@ -365,12 +374,12 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
     set_defaults(o);
     if (!read_environment(c, o, err)) return false;
     bool flags_end = false;
-    const char *bare = NULL;
     for (int i = first; i < argc; i++) {
         const char *a = argv[i];
         if (flags_end || a[0] != '-' || a[1] == 0) {
-            if (bare) return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many", a);
-            bare = a;
+            bool room = o->n_words < (c->n_words ? c->n_words : 1);
+            if (!room) return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many", a);
+            o->words[o->n_words++] = a;
             continue;
         }
         if (strcmp(a, "--") == 0) {
@@ -396,11 +405,12 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
         if (!set_value(o, f, name, value, err)) return false;
     }
     if (o->help || o->version) return true;
-    if (bare && (o->model || c->bit != CMD_INSPECT)) {
+    if (c->bit == CMD_QUANTIZE) return true;
+    if (o->n_words && (o->model || c->n_words == 0)) {
         return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many (the model: -m FILE, the prompt: -p TEXT)",
-                    bare);
+                    o->words[0]);
     }
-    if (bare) o->model = bare; /* what is looked into may stand without -m */
+    if (o->n_words) o->model = o->words[0]; /* what is looked into may stand without -m */
     if (o->json && o->jsonl)
         return fail(err, GGUF_ERR_USAGE, "--json and --jsonl are two ways to print the same: choose one");
     if ((o->start || o->ceilings) && o->format)

@@ -14,10 +14,11 @@ enum {
     CMD_EVAL = 1 << 2,
     CMD_TOKENIZE = 1 << 3,
     CMD_BENCH = 1 << 4,
-    CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE | CMD_BENCH,
+    CMD_QUANTIZE = 1 << 5,
+    CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE | CMD_BENCH | CMD_QUANTIZE,
 };
 
-enum { MAX_LIST = 128, MAX_ROPE = 8 };
+enum { MAX_LIST = 128, MAX_ROPE = 8, MAX_WORDS = 4 };
 
 /* A flag that may be given several times. */
 typedef struct {
@@ -32,6 +33,8 @@ typedef struct {
     /* everywhere */
     const char *model, *pre;
     bool help, version, json;
+    const char *words[MAX_WORDS]; /* arguments that are no flags */
+    int n_words;
     /* text in */
     const char *prompt, *file;
     bool escapes, parse_special, no_bos;
@@ -78,6 +81,10 @@ typedef struct {
     const char *n_prompt, *n_gen, *n_depth, *n_threads, *format;
     int64_t repetitions;
     bool ceilings, start;
+    /* quantize */
+    bool pure, allow_requantize, leave_output, dry_run;
+    const char *output_type, *embedding_type;
+    option_list tensor_types;
     /* tokenize */
     bool ids_only, count, detokenize;
     const char *chat;
@@ -96,6 +103,7 @@ typedef struct {
     const char *summary; /* one line */
     const char *more;    /* the paragraph under the flags */
     int (*main)(const options *o);
+    int n_words; /* arguments without a flag that it takes at most; the one of gguf-inspect is the model */
 } command;
 
 extern const command commands[]; /* ends with a NULL name */
@@ -147,5 +155,6 @@ int inspect_main(const options *o);
 int eval_main(const options *o);
 int tokenize_main(const options *o);
 int bench_main(const options *o);
+int quantize_main(const options *o);
 
 #endif

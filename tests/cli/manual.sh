@@ -20,7 +20,7 @@ fi
 # plain text of the manual: without roff's escapes
 sed -e 's/\\f[A-Z]//g' -e 's/\\-/-/g' -e 's/\\e/\\/g' -e 's/\\&//g' gguf.1 >plain
 total=0
-for command in run inspect eval tokenize bench; do
+for command in run inspect eval tokenize bench quantize; do
     gguf-$command --help >help
     names=$(sed -n 's/^  \(-[^ ,]*\(, -[^ ,]*\)*\).*/\1/p' help | tr -d ',')
     check "gguf-$command has flags" test "$(echo "$names" | wc -w)" -gt 8
