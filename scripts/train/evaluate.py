@@ -1,10 +1,12 @@
 """Measure models on held-out text: python evaluate.py DIR MODEL.gguf ... [--prompts PROMPTS.jsonl]
            [--engine BUILD]
+           [--games N]
 
 Held-out documents come from the same rules as the corpus, so some of their shorter sentences ("The end.") do stand
 in the corpus. The loss is therefore given twice: over everything, and over the sentences that the corpus does not
 have. Sums are asked only with pairs of numbers that never meet in the corpus. With --prompts, says which sentences
-of the prompts stand in the corpus. With --engine the commands in BUILD compute, instead of PyTorch.
+of the prompts stand in the corpus. With --games, asks up to N held-out questions of every kind that has one right
+answer, and says how many were answered with exactly it. With --engine the commands in BUILD compute, instead of PyTorch.
 """
 import argparse
 import json
@@ -17,7 +19,8 @@ import torch.nn.functional as F
 from chat import END, THINK, prompt
 from engine import Engine
 from reader import load_gguf
-from tasks import held_out_sum
+import tasks
+from tasks import held_out, held_out_sum
 
 # A sentence ends with its mark and the quote after it, with a line, or with a control token.
 SENTENCE = re.compile(r'(?:[^.!?\n<]|<(?!\|))+[.!?]*"?')
@@ -86,17 +89,43 @@ def answer_all(model, tok, prompts, limit=64):
     return out
 
 
+def answers_to(model, tok, prompts):
+    """{prompt: likeliest answer}"""
+    if isinstance(model, Engine):
+        return {p: model.generate(p, limit=64) for p in prompts}
+    return answer_all(model, tok, prompts)
+
+
 def sum_score(model, tok, count, thinking):
     asked = sums_to_ask(count)
     text = {q: prompt(["What is %d %s %d?" % q[:3]], thinking=thinking) for q in asked}
-    if isinstance(model, Engine):
-        answers = {t: model.generate(t, limit=64) for t in text.values()}
-    else:
-        answers = answer_all(model, tok, list(text.values()))
+    answers = answers_to(model, tok, list(text.values()))
     right = lambda q: answers[text[q]].endswith("= %d." % q[3])
     part = lambda op: [right(q) for q in asked if q[1] == op]
     mean = lambda x: 100 * sum(x) / len(x)
     return "%.0f%% of sums, %.0f%% of differences" % (mean(part("+")), mean(part("-")))
+
+
+# Kinds of questions, with what they are called.
+GAMES = [(tasks.word_problem, "sums in words"), (tasks.times_task, "tables up to 10 times 10"), (tasks.compare_task, "which number is bigger"),
+         (tasks.neighbor_task, "the number after or before"), (tasks.counting_task, "counting"), (tasks.letter_task, "letters of a word"),
+         (tasks.count_task, "how many letters"), (tasks.spell_task, "spelling"), (tasks.calendar_task, "days and months"),
+         (tasks.opposite_task, "opposites"), (tasks.color_task, "colors"), (tasks.plural_task, "plurals"), (tasks.odd_task, "the odd one out"),
+         (tasks.reading_task, "where is it now"), (tasks.has_task, "who has it")]
+
+
+def game_scores(model, tok, count, seed=11):
+    """(name, right, asked) of every game."""
+    for make, name in GAMES:
+        rng, asked = random.Random(seed), {}
+        for _ in range(20000):
+            question, _, answer = make(rng)[0]
+            if held_out(question):
+                asked[prompt([question])] = answer
+            if len(asked) == count:
+                break
+        answers = answers_to(model, tok, list(asked))
+        yield name, sum(answers[q].strip() == a for q, a in asked.items()), len(asked)
 
 
 def check_prompts(path, known):
@@ -115,6 +144,7 @@ def main():
     ap.add_argument("--sums", type=int, default=200)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--prompts")
+    ap.add_argument("--games", type=int, default=0)
     ap.add_argument("--engine", metavar="BUILD")
     o = ap.parse_args()
     torch.set_num_threads(o.threads)
@@ -130,6 +160,8 @@ def main():
         print("%s: loss %.4f over %d tokens, %.4f over the %d of new sentences" % (path.split("/")[-1], *every, *new), flush=True)
         for thinking in (False, True):
             print("  %s%s" % (sum_score(model, tok, o.sums, thinking), ", thinking" * thinking), flush=True)
+        for game in game_scores(model, tok, o.games) if o.games else ():
+            print("  %s: %d of %d" % game, flush=True)
 
 
 if __name__ == "__main__":
