@@ -14,12 +14,15 @@ static char timeout_message[64];
 static size_t timeout_length;
 static void (*before_end)(void);
 
+/* What ends the program without a question. */
+static void on_end(int sig) {
+    if (before_end) before_end();
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
 static void on_interrupt(int sig) {
-    if (interrupted || !polled) {
-        if (before_end) before_end();
-        signal(sig, SIG_DFL);
-        raise(sig);
-    }
+    if (interrupted || !polled) on_end(sig);
     interrupted = 1;
 }
 
@@ -43,10 +46,16 @@ static void handle(int sig, void (*handler)(int)) {
     sigaction(sig, &action, NULL);
 }
 
-void interrupt_install(const char *command, double seconds) {
+/* A parent that ignores a signal (nohup, a background job) wants it ignored. */
+static void handle_unless_ignored(int sig, void (*handler)(int)) {
     struct sigaction old;
-    /* a parent that ignores SIGINT (nohup, a background job) wants it ignored */
-    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) handle(SIGINT, on_interrupt);
+    if (sigaction(sig, NULL, &old) == 0 && old.sa_handler != SIG_IGN) handle(sig, handler);
+}
+
+void interrupt_install(const char *command, double seconds) {
+    handle_unless_ignored(SIGINT, on_interrupt);
+    handle_unless_ignored(SIGTERM, on_end);
+    handle_unless_ignored(SIGHUP, on_end);
     if (seconds <= 0) return;
     strcpy(timeout_message, "gguf-");
     strncat(timeout_message, command, 16);

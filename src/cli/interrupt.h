@@ -13,7 +13,7 @@ void interrupt_polled(bool somebody_looks);
 stop_reason interrupt_reason(void);
 /* Forgets an interrupt, so that a chat goes on after it. */
 void interrupt_reset(void);
-/* What to call before the program ends by Ctrl-C or --timeout; it must be safe in a signal handler. */
+/* What to call before the program ends by Ctrl-C, --timeout, SIGTERM or SIGHUP; it must be safe in a signal handler. */
 void interrupt_before_end(void (*fn)(void));
 /* For gguf_session_params.stop. */
 bool interrupt_wanted(void *ctx);

@@ -185,6 +185,8 @@ if timeout --preserve-status -s INT 1 true 2>err; then
         check "Ctrl-C is 130" test $? -eq 130
         check "the old file stands after it" test "$(cat kept.gguf)" = old
     done
+    timeout -s TERM 0.4 gguf-quantize --allow-requantize --tensor-type '.=IQ1_M' $tales-q8_0.gguf kept.gguf Q4_K_M 1 >out 2>err
+    check "it is ended by SIGTERM" test $? -eq 124
     timeout --preserve-status -s INT 0.3 gguf-eval -m $tales-q8_0.gguf -f long --chunk 64 --kl-base kept.kl >out 2>err
     check "Ctrl-C ends gguf-eval --kl-base" test $? -eq 130
 fi

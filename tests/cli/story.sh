@@ -12,7 +12,7 @@ for flags in "" "-t 1" "-t 3" "-ub 1" "--no-mmap"; do
     tell $flags
     check "the story with '$flags'" cmp out "$story"
 done
-for tier in scalar avx2 avxvnni avx512 neon; do
+for tier in scalar avx2 avxvnni avx512 amx neon; do
     GGUF_CPU=$tier gguf-run --raw -m "$model" -p "Once upon a time" --seed 1 -n 120 >out 2>err </dev/null
     [ $? -eq 2 ] || check "the story on $tier" cmp out "$story"
 done
