@@ -322,7 +322,9 @@ INLINE void tile_32(const folded *f, const batch *b, const token_tile *t, size_t
                              k);
         }
     }
-    for (size_t i = t->from - t->start; i < t->to - t->start; i++) _mm512_store_ps(acc[t->start + i], v[i]);
+    for (size_t i = 0; i < n; i++) { /* those before `from` were another tile's */
+        if (t->start + i >= t->from) _mm512_store_ps(acc[t->start + i], v[i]);
+    }
 }
 
 INLINE void run_32(const folded f[2], const batch *b, size_t n_blocks, float (*acc)[ROWS], const ahead *to_come,
