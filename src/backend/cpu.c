@@ -14,7 +14,7 @@
 #include "kernel/fmath.h"
 
 /* Rows of a matrix, values of a vector, and chunks of the cache that a thread takes at once. */
-enum { MIN_ROWS = 16, MAX_ROWS = 256, PIECE = 2048, MAX_RUN = 4, MAX_SPLIT_TILES = 1024 };
+enum { MIN_ROWS = 32, MAX_ROWS = 256, PIECE = 2048, MAX_RUN = 4, MAX_SPLIT_TILES = 1024 };
 
 #define NOT_BAD ULLONG_MAX
 
@@ -121,6 +121,7 @@ static void matmul_rows(backend *b, const op *o, size_t begin, size_t end) {
 
 size_t row_chunk(const backend *b, size_t rows) {
     size_t chunk = rows / (8 * (size_t)pool_size(b->threads));
+    chunk -= chunk % MIN_ROWS; /* kernels take so many at once */
     return chunk < MIN_ROWS ? MIN_ROWS : chunk > MAX_ROWS ? MAX_ROWS : chunk;
 }
 

@@ -48,15 +48,16 @@ typedef struct {
     __m512 dmin[PANEL / 32];
 } folded;
 
-/* The products of every word's bytes with the scale: their low bytes, signed, and the rest, rounded to match. */
-INLINE void split_bits(__m512i q, __m512i scale, __m512i *low, __m512i *high) {
-    const __m512i low_byte = _mm512_set1_epi16(0xFF), half = _mm512_set1_epi16(128);
-    __m512i even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(q, 8), 8), scale);
-    __m512i odd = _mm512_mullo_epi16(_mm512_srai_epi16(q, 8), scale);
-    /* low_byte ? first : second */
+/* (q - offset) x scale of the bytes of every word: the low bytes, signed, and the rest, rounded to match. even, odd:
+ * the scale beside a zero byte, for the low and the high byte of a word; shift: 128 - offset x scale. */
+INLINE void split_bits(__m512i q, __m512i even, __m512i odd, __m512i shift, __m512i *low, __m512i *high) {
+    const __m512i low_byte = _mm512_set1_epi16(0xFF);
+    even = _mm512_add_epi16(_mm512_maddubs_epi16(q, even), shift);
+    odd = _mm512_add_epi16(_mm512_maddubs_epi16(q, odd), shift);
+    /* low_byte ? first : second; the 128 that rounds is taken from the low byte again */
     *low = _mm512_ternarylogic_epi32(low_byte, even, _mm512_slli_epi16(odd, 8), 0xCA);
-    even = _mm512_srli_epi16(_mm512_add_epi16(even, half), 8);
-    *high = _mm512_ternarylogic_epi32(low_byte, even, _mm512_add_epi16(odd, half), 0xCA);
+    *low = _mm512_xor_si512(*low, _mm512_set1_epi8((char)128));
+    *high = _mm512_ternarylogic_epi32(low_byte, _mm512_srli_epi16(even, 8), odd, 0xCA);
 }
 
 INLINE void fold_256(const panel *p, folded *f, const panel_shape *shape, const kind k) {
@@ -74,9 +75,10 @@ INLINE void fold_256(const panel *p, folded *f, const panel_shape *shape, const 
                 f->w[1][i] = _mm512_mullo_epi16(p->q[i], high);
             }
         } else if (k.folding == FOLD_BITS) {
-            scale = scale_pair(scale, scale, 1);
+            __m512i odd = _mm512_slli_epi16(scale_pair(scale, scale, 1), 8), even = _mm512_srli_epi16(odd, 8);
+            __m512i shift = _mm512_add_epi16(scale_pair(scale, scale, -shape->offset), _mm512_set1_epi16(128));
             for (size_t i = s * k.sub / 4; i < (s + 1) * k.sub / 4; i++)
-                split_bits(_mm512_sub_epi8(p->q[i], off), scale, &f->w[0][i], &f->w[1][i]);
+                split_bits(p->q[i], even, odd, shift, &f->w[0][i], &f->w[1][i]);
         } else {
             for (size_t i = s * k.sub / 4; i < (s + 1) * k.sub / 4; i++) f->w[0][i] = _mm512_sub_epi8(off, p->q[i]);
         }
@@ -249,19 +251,18 @@ INLINE void ask_for(const ahead *x, size_t begin, size_t end) {
 /* One super-block of two panels. */
 INLINE void run_256(const folded f[2], const batch *b, float (*acc)[ROWS], const ahead *to_come, const kind k) {
     const size_t panels = two_bytes(k) ? 2 : 1; /* that are gone through one by one */
-    size_t tiles = (b->n + TOKENS - 1) / TOKENS, pairs = (tiles + 1) / 2, n = pairs * panels, asked = 0;
+    size_t tiles = (b->n + TOKENS - 1) / TOKENS, pairs = (tiles + 1) / 2, n = pairs * panels;
     unit u[LAG + 1];
     for (size_t i = 0; i < n; i++) {
         unit *now = &u[i % (LAG + 1)];
         size_t pair = i / panels, p = i % panels;
         now->n_tiles = 2 * pair + 1 < tiles ? 2 : 1;
         now->t[0] = tile_at(b, 2 * pair);
-        if (now->n_tiles == 2) now->t[1] = tile_at(b, 2 * pair + 1);
+        now->t[1] = tile_at(b, 2 * pair + now->n_tiles - 1);
         now->f = f + p;
         now->acc = acc + p * MAX_TOKENS;
         run_unit(f + p, b, now, i >= LAG ? &u[(i - LAG) % (LAG + 1)] : NULL, k);
-        ask_for(to_come, asked, 2 * ROWS * (i + 1) / n);
-        asked = 2 * ROWS * (i + 1) / n;
+        ask_for(to_come, 2 * ROWS * i / n, 2 * ROWS * (i + 1) / n);
     }
     for (size_t i = n < LAG ? 0 : n - LAG; i < n; i++) {
         for (size_t quarter = 0; quarter < 4; quarter++) finish_quarter(&u[i % (LAG + 1)], b, quarter, k);
@@ -329,7 +330,7 @@ INLINE void tile_32(const folded *f, const batch *b, const token_tile *t, size_t
 
 INLINE void run_32(const folded f[2], const batch *b, size_t n_blocks, float (*acc)[ROWS], const ahead *to_come,
                    const kind k) {
-    size_t n = (b->n + TOKENS - 1) / TOKENS, asked = 0;
+    size_t n = (b->n + TOKENS - 1) / TOKENS;
     for (size_t i = 0; i < n; i++) {
         token_tile t = tile_at(b, i);
         for (size_t p = 0; p < 2; p++) {
@@ -339,8 +340,7 @@ INLINE void run_32(const folded f[2], const batch *b, size_t n_blocks, float (*a
                 tile_32(f + p, b, &t, n_blocks, acc + p * MAX_TOKENS, b->n, k);
             }
         }
-        ask_for(to_come, asked, 2 * ROWS * (i + 1) / n);
-        asked = 2 * ROWS * (i + 1) / n;
+        ask_for(to_come, 2 * ROWS * i / n, 2 * ROWS * (i + 1) / n);
     }
 }
 
