@@ -155,18 +155,33 @@ static product make_product(quant_type type, size_t n_blocks, size_t n_out, size
                      n_tok};
 }
 
-/* The tier gets its rows in pieces of 17, so that they begin anywhere. */
-static void check_matmul(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind,
-                         input_kind input) {
+/* The tier gets its rows in pieces, so that they begin anywhere. */
+static void check_pieces(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind,
+                         input_kind input, size_t piece) {
     product p = make_product(type, n_blocks, n_out, n_tok, kind, input);
     size_t n = n_tok * n_out;
     float *want = guard(n * sizeof *want), *got = guard(n * sizeof *got);
     scalar->matmul_any(&p.w, &p.a, n_tok, 0, n_out, want, n_out);
     memset(got, 0xA5, n * sizeof *got);
-    for (size_t r = 0; r < n_out; r += 17)
-        kernels_matmul(tier, type)(&p.w, &p.a, n_tok, r, r + 17 < n_out ? r + 17 : n_out, got, n_out);
+    for (size_t r = 0; r < n_out; r += piece)
+        kernels_matmul(tier, type)(&p.w, &p.a, n_tok, r, r + piece < n_out ? r + piece : n_out, got, n_out);
     CHECK(same(want, got, n));
     release_all();
+}
+
+static void check_matmul(quant_type type, size_t n_blocks, size_t n_out, size_t n_tok, block_kind kind,
+                         input_kind input) {
+    check_pieces(type, n_blocks, n_out, n_tok, kind, input, 17);
+}
+
+/* More tokens and inputs than any cache block, of one type for each way in which they are gone through. */
+static void check_long_matmuls(void) {
+    static const quant_type types[] = {QUANT_Q4_0, QUANT_Q5_1, QUANT_Q2_K,   QUANT_Q3_K,
+                                       QUANT_Q4_K, QUANT_Q6_K, QUANT_IQ4_XS, QUANT_F16};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        size_t block = quant_types[types[i]].block;
+        check_pieces(types[i], block == 256 ? 9 : 2400 / block, 37, 530, RANDOM, SOME, 37);
+    }
 }
 
 static void check_matmuls(void) {
@@ -349,6 +364,7 @@ static int check_all(void) {
             continue;
         }
         check_matmuls();
+        check_long_matmuls();
         check_quantize(32);
         check_quantize(256);
         for (size_t n = 1; n < 70; n++) check_vectors(n);
