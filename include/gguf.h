@@ -171,12 +171,25 @@ typedef struct {
     uint32_t n_threads;       /* 0: what affinity, cgroup and cores allow */
     uint32_t n_threads_batch; /* the same for more than one token at once; 0: n_threads */
     gguf_cache_type cache_k, cache_v;
+    int32_t gpu_layers; /* layers on GPUs, counted from the last; one more is the output; or one of those below; 0: the
+                         * CPU alone */
+    bool one_gpu;       /* on the first GPU alone */
+    const float *gpu_shares; /* [n_gpu_shares] how layers are spread over the GPUs; none: by their free memory */
+    size_t n_gpu_shares;
     bool profile;       /* time every operation: gguf_session_profile */
     gguf_warn_fn *warn; /* or NULL */
     void *warn_ctx;
     bool (*stop)(void *ctx); /* or NULL; asked several times a layer: true ends the call, GGUF_ERR_STOPPED */
     void *stop_ctx;
 } gguf_session_params;
+
+enum {
+    GGUF_GPU_AUTO = -1, /* as many layers as fit; none, with one warning, where no GPU can be used */
+    GGUF_GPU_ALL = -2,
+};
+
+/* Whether the library was built with a GPU backend. Without one, gpu_layers above 0 and GGUF_GPU_ALL are an error. */
+bool gguf_has_gpu_backend(void);
 
 /* params may be NULL. The cache is address space: a page costs memory when a position reaches it. */
 gguf_session *gguf_session_open(const gguf_model *model, const gguf_session_params *params, gguf_error *err);
@@ -185,6 +198,7 @@ void gguf_session_close(gguf_session *session); /* NULL is fine */
 uint32_t gguf_session_context(const gguf_session *session);  /* positions at most */
 uint32_t gguf_session_position(const gguf_session *session); /* positions filled */
 uint32_t gguf_session_threads(const gguf_session *session);
+uint32_t gguf_session_gpu_layers(const gguf_session *session); /* layers on GPUs, the output as one */
 
 /* Appends ids[0..n) to the timeline. More than fit: GGUF_ERR_CONTEXT, and nothing is appended. After
  * any other error the position is where the last whole batch ended. */

@@ -420,14 +420,19 @@ bool backend_run(backend *b, const op *ops, size_t n_ops, const step *s, gguf_er
     unsigned long long bad = atomic_load(&b->bad);
     if (atomic_load(&b->last) == SIZE_MAX) return true;
     if (bad == NOT_BAD) return fail(err, GGUF_ERR_STOPPED, "stopped");
+    return backend_not_finite(&ops[bad >> 32], s, (uint32_t)bad, err);
+}
+
+bool backend_not_finite(const op *o, const step *s, uint32_t token, gguf_error *err) {
     char where[32] = "the output";
-    int layer = ops[bad >> 32].layer;
-    if (layer >= 0) snprintf(where, sizeof where, "layer %d", layer);
+    if (o->layer >= 0) snprintf(where, sizeof where, "layer %d", o->layer);
     return fail(err, GGUF_ERR_RUN,
                 "a value is not finite (NaN or infinity) in %s at token %u: the weights are damaged, or too large for "
                 "the cache's type (try -ctk f32 -ctv f32)",
-                where, s->position + s->first_row + (uint32_t)bad);
+                where, s->position + s->first_row + token);
 }
+
+bool backend_stops(const backend *b) { return b->stop && b->stop(b->stop_ctx); }
 
 backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx), void *stop_ctx, gguf_warn_fn *warn,
                          void *warn_ctx, gguf_error *err) {

@@ -94,6 +94,10 @@ gguf_session_params session_params(const options *o, const char *name) {
         .n_threads_batch = o->threads_batch > 0 ? (uint32_t)o->threads_batch : 0,
         .cache_k = (gguf_cache_type)o->cache_k,
         .cache_v = (gguf_cache_type)o->cache_v,
+        .gpu_layers = (int32_t)o->gpu_layers,
+        .one_gpu = o->split_mode == 1,
+        .gpu_shares = o->gpu_shares,
+        .n_gpu_shares = (size_t)o->n_gpu_shares,
         .warn = print_warning,
         .warn_ctx = (void *)(uintptr_t)name,
     };

@@ -139,7 +139,9 @@ static const flag flags[] = {
     {RUNS,         "-ub, --ubatch-size", "N", OPT_INT, F(ubatch), 1, 1 << 16, "LLAMA_ARG_UBATCH", "the same; the smaller one counts (default 512)"},
     {RUNS | CMD_INSPECT, "-ctk, --cache-type-k", "TYPE", OPT_CACHE, F(cache_k), 0, 0, "LLAMA_ARG_CACHE_TYPE_K", "type of the cached keys: f16 (default), f32, bf16, q8_0"},
     {RUNS | CMD_INSPECT, "-ctv, --cache-type-v", "TYPE", OPT_CACHE, F(cache_v), 0, 0, "LLAMA_ARG_CACHE_TYPE_V", "type of the cached values: f16 (default), f32, bf16, q8_0"},
-    {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N", OPT_INT, F(gpu_layers), 0, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "layers on the GPU: this build has the CPU alone, so only 0"},
+    {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N|auto|all", OPT_LAYERS, F(gpu_layers), -2, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "the last N layers on the GPU, and with one more the output; auto (default): as many as fit; needs a program built with CUDA"},
+    {RUNS,         "-sm, --split-mode", "layer|none", OPT_CHOICE, F(split_mode), 0, 0, "LLAMA_ARG_SPLIT_MODE", "with several GPUs: spread the layers (default), or use the first alone"},
+    {RUNS,         "-ts, --tensor-split", "N0,N1,...", OPT_TEXT, F(tensor_split), 0, 0, "LLAMA_ARG_TENSOR_SPLIT", "how many parts of the layers each GPU gets (default: by free memory)"},
     {RUN_EVAL,     "-fa, --flash-attn", "on|off|auto", OPT_CHOICE, F(flash_attn), 0, 0, "LLAMA_ARG_FLASH_ATTN", "read and not needed: attention always runs without a table of scores"},
     {LOADS | CMD_QUANTIZE, "--override-kv", "KEY=TYPE:VALUE", OPT_LIST, F(override_kv), 0, 0, NULL, "metadata instead of the file's; TYPE is int, float, bool or str; several with commas, or given again"},
     {RUNS,         "--rope-scaling", "none|linear|yarn", OPT_CHOICE, F(rope_scaling), 0, 0, "LLAMA_ARG_ROPE_SCALING_TYPE", "how positions are scaled (default: as the file says, or linear)"},
@@ -173,6 +175,7 @@ static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
     *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5, .rope_scaling = -1};
     o->think_budget = -1;
+    o->gpu_layers = GGUF_GPU_AUTO;
     /* numbers as written, not as the floats beside them */
     o->temp = 0.8;
     o->top_p = 0.95;
@@ -199,16 +202,36 @@ static bool number(const char *name, const char *text, const flag *f, double *ou
     char *end;
     errno = 0;
     double v = strtod(text, &end); /* the C locale: nobody calls setlocale */
-    bool whole = f->kind != OPT_INT || (v == floor(v) && !strpbrk(text, ".eExXnN"));
+    bool whole_number = f->kind == OPT_INT || f->kind == OPT_LAYERS;
+    bool whole = !whole_number || (v == floor(v) && !strpbrk(text, ".eExXnN"));
     if (end == text || *end || errno == ERANGE || !whole) {
         return fail(err, GGUF_ERR_USAGE, "%s takes %s, not \"%s\"", name,
-                    f->kind == OPT_INT ? "a whole number" : "a number", text);
+                    whole_number ? "a whole number" : "a number", text);
     }
     if (!(v >= f->min && v <= f->max)) {
         return fail(err, GGUF_ERR_USAGE, "%s takes a number between %.10g and %.10g, not %s", name, f->min, f->max,
                     text);
     }
     *out = v;
+    return true;
+}
+
+/* A number, or a word for one. */
+static bool layers(const char *name, const char *text, const flag *f, int64_t *out, gguf_error *err) {
+    static const struct {
+        const char *word;
+        int64_t value;
+    } words[] = {{"auto", GGUF_GPU_AUTO}, {"all", GGUF_GPU_ALL}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i].word) != 0) continue;
+        *out = words[i].value;
+        return true;
+    }
+    double v;
+    if (strcspn(text, "0123456789") == strlen(text))
+        return fail(err, GGUF_ERR_USAGE, "%s takes a number of layers, auto or all, not \"%s\"", name, text);
+    if (!number(name, text, f, &v, err)) return false;
+    *out = (int64_t)v;
     return true;
 }
 
@@ -248,6 +271,7 @@ static bool set_value(options *o, const flag *f, const char *name, const char *t
         if (!number(name, text, f, &v, err)) return false;
         *(int64_t *)at = (int64_t)v;
         return true;
+    case OPT_LAYERS: return layers(name, text, f, at, err);
     case OPT_REAL: return number(name, text, f, at, err);
     case OPT_CACHE:
         for (int64_t i = 0; cache_types[i]; i++) {
@@ -335,6 +359,23 @@ static bool add_override(options *o, const char *text, gguf_error *err) {
     return true;
 }
 
+/* "3,1": three parts for the first GPU, one for the second. */
+static bool read_shares(options *o, gguf_error *err) {
+    double sum = 0;
+    for (const char *p = o->tensor_split; o->n_gpu_shares < MAX_SHARES;) {
+        char *end;
+        double v = strtod(p, &end);
+        if (end == p || !(v >= 0 && v < 1e6)) break;
+        o->gpu_shares[o->n_gpu_shares++] = (float)v;
+        sum += v;
+        if (!*end && sum > 0) return true;
+        if (*end != ',' && *end != '/') break;
+        p = end + 1;
+    }
+    return fail(err, GGUF_ERR_USAGE, "-ts takes up to %d numbers separated by commas, not all 0, not \"%s\"", MAX_SHARES,
+                o->tensor_split);
+}
+
 /* The RoPE flags are other names for metadata. */
 static bool override_rope(options *o, gguf_error *err) {
     static const char *const types[] = {"none", "linear", "yarn"};
@@ -418,9 +459,10 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
     bool without_model = o->ceilings || (o->chat && (o->chat_template || o->chat_template_file) && !o->ids_only);
     if (o->chat_template && strcmp(o->chat_template, "list") == 0) without_model = true;
     if (!o->model && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
-    if (o->gpu_layers > 0)
-        return fail(err, GGUF_ERR_USAGE, "-ngl %lld: this build computes on the CPU alone; leave -ngl out",
-                    (long long)o->gpu_layers);
+    if ((o->gpu_layers > 0 || o->gpu_layers == GGUF_GPU_ALL) && !gguf_has_gpu_backend())
+        return fail(err, GGUF_ERR_USAGE, "-ngl: this program was built without CUDA (cmake -DGGUF_CUDA=ON) and computes "
+                                         "on the CPU; leave -ngl out");
+    if (o->tensor_split && !read_shares(o, err)) return false;
     if (o->escapes) {
         unescape_all(&o->stops);
         unescape_all(&o->dry_breakers);

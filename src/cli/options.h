@@ -18,7 +18,7 @@ enum {
     CMD_ALL = CMD_RUN | CMD_INSPECT | CMD_EVAL | CMD_TOKENIZE | CMD_BENCH | CMD_QUANTIZE,
 };
 
-enum { MAX_LIST = 128, MAX_ROPE = 8, MAX_WORDS = 4 };
+enum { MAX_LIST = 128, MAX_ROPE = 8, MAX_WORDS = 4, MAX_SHARES = 16 };
 
 /* A flag that may be given several times. */
 typedef struct {
@@ -42,7 +42,11 @@ typedef struct {
     int64_t threads, threads_batch, ctx, batch, ubatch;
     int64_t cache_k, cache_v; /* gguf_cache_type */
     bool no_mmap, mlock;
-    int64_t gpu_layers;
+    int64_t gpu_layers; /* or GGUF_GPU_AUTO, GGUF_GPU_ALL */
+    int64_t split_mode; /* 0: layers over all GPUs, 1: the first alone */
+    const char *tensor_split;
+    float gpu_shares[MAX_SHARES]; /* what it says */
+    int64_t n_gpu_shares;
     int64_t flash_attn; /* read for llama.cpp's sake: attention never stores its scores here */
     /* metadata instead of the file's */
     option_list override_kv;
@@ -115,6 +119,7 @@ typedef enum {
     OPT_INT,
     OPT_REAL,
     OPT_CACHE,
+    OPT_LAYERS,
     OPT_CHOICE,
     OPT_LIST,
     OPT_ONE,

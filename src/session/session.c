@@ -13,6 +13,7 @@ struct gguf_session {
     arena mem;
     const kernels *kernels;
     backend *backend, *batch_backend; /* the second for steps of several tokens; often the same */
+    split *split;                     /* layers on GPUs; NULL: there are none */
     kv_cache cache;
     workspace w;
     void *work;
@@ -80,6 +81,13 @@ static backend *open_backend(const gguf_session *s, const gguf_session_params *p
     return NULL;
 }
 
+static bool open_split(gguf_session *s, const gguf_session_params *p, gguf_error *err) {
+    const split_wish wish = {p->gpu_layers, p->one_gpu, p->gpu_shares, p->n_gpu_shares, p->warn, p->warn_ctx};
+    const split_lists lists = {s->plan.body, s->plan.head, s->plan.n_body, s->plan.n_head,
+                               s->m->hp.n_layer, s->work, s->work_bytes};
+    return split_open(&wish, &lists, &s->split, err);
+}
+
 static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error *err) {
     s->kernels = kernels_choose(err);
     if (!s->kernels || !choose_context(s, p, err)) return false;
@@ -93,6 +101,7 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     s->logits = s->w.logits;
     if (!cache_open(&s->cache, &s->m->hp, s->n_ctx, n_batch, p->cache_k, p->cache_v, &s->mem, err)) return false;
     if (!plan_make(s->m, &s->w, s->cache.layers, s->n_ctx, &s->mem, &s->plan, err)) return false;
+    if (!open_split(s, p, err)) return false;
     uint32_t n_threads = p->n_threads ? p->n_threads : (uint32_t)cpu_default_threads();
     if (n_threads > MAX_THREADS)
         return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
@@ -128,6 +137,7 @@ gguf_session *gguf_session_open(const gguf_model *m, const gguf_session_params *
 
 void gguf_session_close(gguf_session *s) {
     if (!s) return;
+    split_free(s->split);
     if (s->batch_backend != s->backend) backend_free(s->batch_backend);
     backend_free(s->backend);
     cache_close(&s->cache);
@@ -139,6 +149,8 @@ void gguf_session_close(gguf_session *s) {
 uint32_t gguf_session_context(const gguf_session *s) { return s->n_ctx; }
 uint32_t gguf_session_position(const gguf_session *s) { return s->position; }
 uint32_t gguf_session_threads(const gguf_session *s) { return (uint32_t)backend_threads(s->backend); }
+uint32_t gguf_session_gpu_layers(const gguf_session *s) { return split_layers(s->split); }
+const split *session_split(const gguf_session *s) { return s->split; }
 
 size_t gguf_session_profile(const gguf_session *s, gguf_profile_row *rows, size_t n) {
     size_t used = 0;
@@ -166,15 +178,19 @@ static void show(gguf_session *s, int in_layer, const char *name, const step *st
     s->trace(s->trace_ctx, name, st->position + st->first_row, st->n_tok, n, values);
 }
 
-static bool run(gguf_session *s, const op *ops, size_t n_ops, const step *st, gguf_error *err) {
+static bool run_list(gguf_session *s, const op *ops, size_t n_ops, const step *st, gguf_error *err) {
     if (st->n_tok >= LARGE_STEP && !s->has_large_pages) {
         memory_prefer_large_pages(s->work, s->work_bytes);
         s->has_large_pages = true;
     }
     backend *b = st->n_tok > 1 ? s->batch_backend : s->backend;
-    if (!s->trace) return backend_run(b, ops, n_ops, st, err);
+    return s->split ? split_run(s->split, b, ops, n_ops, st, s->costs, err) : backend_run(b, ops, n_ops, st, err);
+}
+
+static bool run(gguf_session *s, const op *ops, size_t n_ops, const step *st, gguf_error *err) {
+    if (!s->trace) return run_list(s, ops, n_ops, st, err);
     for (const op *o = ops; o < ops + n_ops; o++) {
-        if (!backend_run(b, o, 1, st, err)) return false;
+        if (!run_list(s, o, 1, st, err)) return false;
         show(s, o->layer, o->name, st, o->n, o->out);
         for (size_t i = 0; i < o->n_results; i++)
             show(s, o->layer, o->result[i].name, st, o->result[i].matrix->n_out, o->result[i].out);

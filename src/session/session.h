@@ -2,6 +2,7 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include "backend/split.h"
 #include "model/decoder.h"
 #include "session/cache.h"
 
@@ -12,6 +13,9 @@ typedef void session_trace_fn(void *ctx, const char *name, uint32_t position, si
 
 /* From now on every operation is run by itself and shown. fn = NULL ends that. */
 void session_set_trace(gguf_session *s, session_trace_fn *fn, void *ctx);
+
+/* What of the session is on GPUs, or NULL. */
+const split *session_split(const gguf_session *s);
 
 /* Bytes of a session with these parameters (zeros filled in as gguf_session_open would): the cache when full, and
  * the work memory. Of the model only hp is read. */
