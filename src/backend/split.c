@@ -196,7 +196,6 @@ struct split {
     parts body, head;
     size_t gpu_bytes, all_bytes; /* of weights */
     uint32_t n_on_gpus;
-    char name[64];
 };
 
 static bool lies_in(const area *a, const area *b) { return a->at >= b->at && a->at + a->bytes <= b->at + b->bytes; }
@@ -277,15 +276,15 @@ typedef struct {
     double shares[MAX_GPUS];
 } gpus;
 
-static bool find_gpus(const split_wish *w, gpus *g, char *name, size_t name_size, char *why, size_t why_size,
-                      gguf_error *err) {
+static bool find_gpus(const split_wish *w, gpus *g, char *why, size_t why_size, gguf_error *err) {
+    char name[64];
     g->n = cuda_count(why, why_size);
     if (w->n_shares > (size_t)g->n && g->n > 0)
         return fail(err, GGUF_ERR_USAGE, "-ts has %zu parts, but there are %d GPUs", w->n_shares, g->n);
     if (g->n > MAX_GPUS) g->n = MAX_GPUS;
     if (w->one && g->n > 1) g->n = 1;
     for (int i = g->n - 1; i >= 0; i--) {
-        if (!cuda_free_memory(i, &g->room[i], name, name_size, err)) return false;
+        if (!cuda_free_memory(i, &g->room[i], name, sizeof name, err)) return false;
         size_t margin = MARGIN < g->room[i] / 4 ? MARGIN : g->room[i] / 4;
         g->room[i] -= margin;
         g->shares[i] = w->n_shares == 0 ? (double)g->room[i] : (size_t)i < w->n_shares ? (double)w->shares[i] : 0;
@@ -355,7 +354,8 @@ static void count_weights(split *s) {
         bool head = i >= s->lists.n_body;
         const op *o = head ? &s->lists.head[i - s->lists.n_body] : &s->lists.body[i];
         size_t bytes = 0, n = o->kind == OP_MATMUL_EXPERTS ? o->routing->n_used : 1;
-        for (size_t k = 0; k < o->n_results; k++) bytes += n * o->result[k].matrix->row_bytes * o->result[k].matrix->n_out;
+        for (size_t k = 0; k < o->n_results; k++)
+            bytes += n * o->result[k].matrix->row_bytes * o->result[k].matrix->n_out;
         if (o->kind == OP_MATMUL_HEADS) bytes = o->n_head * o->result[0].matrix->row_bytes * o->result[0].matrix->n_out;
         s->all_bytes += bytes;
         if (place_of(s, o, head) >= 0) s->gpu_bytes += bytes;
@@ -368,7 +368,7 @@ static bool open_parts(split *s, const split_wish *w, gguf_error *err) {
     gpus g = {.n = 0};
     bool automatic = w->layers == GGUF_GPU_AUTO;
     if (!cuda_is_built() && automatic) return true; /* nothing could be expected */
-    if (!find_gpus(w, &g, s->name, sizeof s->name, why, sizeof why, err)) return false;
+    if (!find_gpus(w, &g, why, sizeof why, err)) return false;
     if (g.n == 0) {
         if (!automatic) return fail(err, GGUF_ERR_USAGE, "no GPU can be used: %s; leave -ngl out for the CPU", why);
         warnf(w->warn, w->warn_ctx, "no GPU can be used, the CPU computes: %s (-ngl 0 asks for none)", why);
@@ -427,7 +427,14 @@ bool gguf_has_gpu_backend(void) { return cuda_is_built(); }
 
 uint32_t split_layers(const split *s) { return s ? s->n_on_gpus : 0; }
 double split_share(const split *s) { return s ? (double)s->gpu_bytes / (double)s->all_bytes : 0; }
-const char *split_name(const split *s) { return s->name; }
+
+bool split_measure(int index, machine_peak *out, char *name, size_t size, gguf_error *err) {
+    size_t room;
+    *out = (machine_peak){0};
+    if (index >= cuda_count(name, size)) return true;
+    return cuda_free_memory(index, &room, name, size, err) &&
+           cuda_measure(index, &out->read_bytes, &out->int8_macs, &out->f32_macs, err);
+}
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
@@ -458,7 +465,8 @@ static bool bring(split *s, const segment *g, const op *ops, const step *st, ggu
 static bool fetch_last(split *s, const segment *g, const op *last, const step *st, gguf_error *err) {
     const areas a = areas_of(last, st);
     for (size_t i = 0; i < a.n; i++) {
-        if (a.v[i].written && !cuda_fetch(s->devices[g->place], (void *)(uintptr_t)a.v[i].at, a.v[i].bytes, err)) return false;
+        if (a.v[i].written && !cuda_fetch(s->devices[g->place], (void *)(uintptr_t)a.v[i].at, a.v[i].bytes, err))
+            return false;
     }
     return true;
 }

@@ -6,6 +6,7 @@
 #define BACKEND_SPLIT_H
 
 #include "backend/backend.h"
+#include "kernel/peak.h"
 
 enum { MAX_GPUS = 16 };
 
@@ -23,14 +24,14 @@ typedef struct {
 
 /* Bytes that a device needs. */
 typedef struct {
-    const size_t *layers;  /* [n_layers] of each, the output's last */
-    const bool *stays;     /* [n_layers] it cannot leave the CPU */
+    const size_t *layers; /* [n_layers] of each, the output's last */
+    const bool *stays;    /* [n_layers] it cannot leave the CPU */
     size_t n_layers;
-    size_t other;          /* of every device that is used */
+    size_t other; /* of every device that is used */
 } split_sizes;
 
-/* place[i]: the device of layer i, or CPU; `wanted` of the last ones that can go are spread by shares [n], in order. True
- * where every device has room [n] for what it gets. */
+/* place[i]: the device of layer i, or CPU; `wanted` of the last ones that can go are spread by shares [n], in order.
+ * True where every device has room [n] for what it gets. */
 enum { ON_CPU = -1 };
 bool split_place(const split_sizes *s, size_t wanted, const double *shares, const size_t *room, size_t n, int *place);
 
@@ -47,8 +48,8 @@ typedef struct {
 
 typedef struct split split;
 
-/* *out is NULL where nothing goes to a GPU: with a warning, where one could be expected. Errors where GPUs were asked for
- * and cannot be had: GGUF_ERR_USAGE, GGUF_ERR_MEMORY. */
+/* *out is NULL where nothing goes to a GPU: with a warning, where one could be expected. Errors where GPUs were asked
+ * for and cannot be had: GGUF_ERR_USAGE, GGUF_ERR_MEMORY. */
 bool split_open(const split_wish *wish, const split_lists *lists, split **out, gguf_error *err);
 void split_free(split *s); /* NULL is fine */
 /* As backend_run: the body, the head, or a single operation of either, by itself. cpu runs what stays there. costs
@@ -59,7 +60,7 @@ bool split_run(split *s, backend *cpu, const op *ops, size_t n_ops, const step *
 uint32_t split_layers(const split *s);
 /* The part of the weights' bytes that is there. */
 double split_share(const split *s);
-/* The first GPU's name. */
-const char *split_name(const split *s);
+/* What GPU number `index` can do at most, measured, and its name; out->read_bytes is 0 where there is none. */
+bool split_measure(int index, machine_peak *out, char *name, size_t size, gguf_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "kernel/peak.h"
 #include "model/model.h"
 #include "session/cache.h"
+#include "session/session.h"
 
 enum { MAX_RUNS = 1000 };
 
@@ -43,6 +44,8 @@ typedef struct {
     size_t n;           /* runs */
     double s[MAX_RUNS]; /* seconds of each */
     double limit_s;     /* the least that the machine could need */
+    uint32_t gpu_layers;
+    double gpu_share; /* of the weights */
 } result;
 
 typedef struct {
@@ -50,6 +53,8 @@ typedef struct {
     gguf_model *model;
     gguf_model_info info;
     machine_peak peak; /* with the threads of the test */
+    machine_peak gpu;  /* the first one's; 0: not measured */
+    char gpu_name[64];
     uint32_t peak_threads;
     const char *backend;
     char cpu[128];
@@ -86,16 +91,22 @@ static double percent_of_limit(const result *r) {
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
-/* The least time for a test: each generated token reads all weights and the cache before it; each prompt token
- * multiplies all of the layers' weights. */
-static double least_seconds(const bench *b, const result *r) {
+/* The least time for a test if all of it ran there: each generated token reads all weights and the cache before it;
+ * each prompt token multiplies all of the layers' weights. */
+static double least_seconds_at(const bench *b, const result *r, const machine_peak *peak) {
     model_cost c = model_count_cost(b->model);
-    double prompt = (double)c.block_macs / b->peak.int8_macs + (double)c.plain_macs / b->peak.f32_macs;
+    double prompt = (double)c.block_macs / peak->int8_macs + (double)c.plain_macs / peak->f32_macs;
     uint32_t before = r->n_depth + (r->n_gen + 1) / 2; /* positions looked back at, on average */
     double bytes =
         (double)c.decode_bytes +
         (double)cache_bytes(&b->model->hp, before, 1, (gguf_cache_type)b->o->cache_k, (gguf_cache_type)b->o->cache_v);
-    return r->n_prompt * prompt + r->n_gen * bytes / b->peak.read_bytes;
+    return r->n_prompt * prompt + r->n_gen * bytes / peak->read_bytes;
+}
+
+/* GPU and CPU take turns, each for the part of the weights that it has. */
+static double least_seconds(const bench *b, const result *r) {
+    double cpu = r->gpu_share < 1 ? (1 - r->gpu_share) * least_seconds_at(b, r, &b->peak) : 0;
+    return r->gpu_share > 0 ? cpu + r->gpu_share * least_seconds_at(b, r, &b->gpu) : cpu;
 }
 
 static bool run_once(gguf_session *s, const int32_t *ids, const result *r, double *seconds, gguf_error *err) {
@@ -132,7 +143,11 @@ static bool run_test(bench *b, result *r, gguf_error *err) {
         r->n_threads = gguf_session_threads(s);
         uint32_t x = 1;
         for (size_t i = 0; i < n; i++) ids[i] = (int32_t)((x = x * 1664525 + 1013904223) % b->info.n_vocab);
+        r->gpu_layers = gguf_session_gpu_layers(s);
+        r->gpu_share = split_share(session_split(s));
         if (b->peak_threads != r->n_threads) ok = machine_measure((int)r->n_threads, &b->peak, err);
+        if (ok && r->gpu_layers > 0 && b->gpu.read_bytes == 0)
+            ok = split_measure(0, &b->gpu, b->gpu_name, sizeof b->gpu_name, err);
         b->peak_threads = r->n_threads;
         ok = ok && measure(b, s, ids, r, err);
     }
@@ -146,6 +161,12 @@ static bool run_test(bench *b, result *r, gguf_error *err) {
 static void test_name(const result *r, char *out, size_t size) {
     int n = r->n_prompt ? snprintf(out, size, "pp%u", r->n_prompt) : snprintf(out, size, "tg%u", r->n_gen);
     if (r->n_depth) snprintf(out + n, size - (size_t)n, " @ d%u", r->n_depth);
+}
+
+/* "CPU avx2", "CUDA", or both. */
+static void backend_name(const bench *b, const result *r, char *out, size_t size) {
+    bool all = r->gpu_share >= 1;
+    snprintf(out, size, "%s%s%s", r->gpu_layers ? "CUDA" : "", r->gpu_layers && !all ? "+" : "", all ? "" : b->backend);
 }
 
 static void model_name(const bench *b, char *out, size_t size) {
@@ -164,18 +185,20 @@ static void md_header(const bench *b) {
 }
 
 static void md_row(const bench *b, const result *r, bool first) {
-    char model[160], test[48], speed[48];
+    char model[160], test[48], speed[48], where[48];
     (void)first;
     model_name(b, model, sizeof model);
     test_name(r, test, sizeof test);
+    backend_name(b, r, where, sizeof where);
     snprintf(speed, sizeof speed, "%.2f ± %.2f", mean_rate(r), deviation(r));
     printf("| %-40s | %10s | %10s | %-12s | %7u | %14s | %*s | %10.1f |\n", model, human_bytes(b->info.n_bytes).text,
-           human_count(b->info.n_params).text, b->backend, r->n_threads, test, 21, speed, percent_of_limit(r));
+           human_count(b->info.n_params).text, where, r->n_threads, test, 21, speed, percent_of_limit(r));
 }
 
 /* The fields that llama-bench has, and ours behind them; `quote` is how a format writes text. */
 static void fields(const bench *b, const result *r, void (*put)(const char *name, const char *text, double number)) {
-    char model[160], when[32];
+    char model[160], when[32], where[48];
+    backend_name(b, r, where, sizeof where);
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
@@ -184,7 +207,8 @@ static void fields(const bench *b, const result *r, void (*put)(const char *name
     for (size_t i = 0; i < r->n; i++) sum_s += r->s[i];
     for (size_t i = 0; i < r->n; i++) sum_square += pow(r->s[i] - sum_s / (double)r->n, 2);
     put("cpu_info", b->cpu, 0);
-    put("backends", b->backend, 0);
+    put("backends", where, 0);
+    put("gpu_info", b->gpu_name, 0);
     put("model_filename", b->o->model, 0);
     put("model_type", model, 0);
     put("model_size", NULL, (double)b->info.n_bytes);
@@ -194,7 +218,7 @@ static void fields(const bench *b, const result *r, void (*put)(const char *name
     put("n_threads", NULL, r->n_threads);
     put("type_k", cache_types[b->o->cache_k], 0);
     put("type_v", cache_types[b->o->cache_v], 0);
-    put("n_gpu_layers", NULL, 0);
+    put("n_gpu_layers", NULL, r->gpu_layers);
     put("n_prompt", NULL, r->n_prompt);
     put("n_gen", NULL, r->n_gen);
     put("n_depth", NULL, r->n_depth);
@@ -207,6 +231,9 @@ static void fields(const bench *b, const result *r, void (*put)(const char *name
     put("read_bytes_per_s", NULL, b->peak.read_bytes);
     put("int8_macs_per_s", NULL, b->peak.int8_macs);
     put("f32_macs_per_s", NULL, b->peak.f32_macs);
+    put("gpu_read_bytes_per_s", NULL, b->gpu.read_bytes);
+    put("gpu_int8_macs_per_s", NULL, b->gpu.int8_macs);
+    put("gpu_f32_macs_per_s", NULL, b->gpu.f32_macs);
 }
 
 static bool field_first;
@@ -316,6 +343,13 @@ static bool print_ceilings(bench *b, const numbers *threads, gguf_error *err) {
         if (!machine_measure(n, &b->peak, err)) return false;
         printf("| %7d | %16.1f | %18.1f | %19.1f |\n", n, b->peak.read_bytes / 1e9, b->peak.int8_macs / 1e9,
                b->peak.f32_macs / 1e9);
+    }
+    char name[160];
+    for (int i = 0; i < MAX_GPUS && b->o->gpu_layers != 0; i++) {
+        if (!split_measure(i, &b->gpu, name, sizeof name, err)) return false;
+        if (b->gpu.read_bytes == 0) break;
+        printf("| GPU %3d | %16.1f | %18.1f | %19.1f | %s\n", i, b->gpu.read_bytes / 1e9, b->gpu.int8_macs / 1e9,
+               b->gpu.f32_macs / 1e9, name);
     }
     return true;
 }
@@ -431,9 +465,9 @@ static bool run(const options *o, gguf_error *err) {
     if (!b.model) return false;
     b.info = gguf_model_get_info(b.model);
     const kernels *k = kernels_choose(err);
-    char backend_name[32];
-    if (k) snprintf(backend_name, sizeof backend_name, "CPU %s", k->name);
-    b.backend = backend_name;
+    char cpu_name[32];
+    if (k) snprintf(cpu_name, sizeof cpu_name, "CPU %s", k->name);
+    b.backend = cpu_name;
     bool ok = k && run_all(&b, f, &prompts, &gens, &depths, &threads, err);
     gguf_model_close(b.model);
     return ok;

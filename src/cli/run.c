@@ -398,6 +398,9 @@ static void say_what_is_used(const run *r) {
              gguf_session_context(r->session), info.n_ctx_train, gguf_session_threads(r->session),
              (unsigned long long)r->seed);
     print_line("run", line);
+    uint32_t on_gpus = gguf_session_gpu_layers(r->session);
+    snprintf(line, sizeof line, "%u layers on GPUs (the output counts as one)", on_gpus);
+    if (on_gpus > 0) print_line("run", line);
 }
 
 void run_close(run *r) {

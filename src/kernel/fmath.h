@@ -119,11 +119,11 @@ static inline void sincos_f64(double x, double *sin_x, double *cos_x) {
     r = fma(n, -0x1.1a62633145c07p-54, r);
     double r2 = r * r, s = 0, c = 0;
     for (int k = 16; k >= 2; k -= 2) {
-        s = fma(s, r2, 1) * (-1.0 / (k * (k + 1)));
-        c = fma(c, r2, 1) * (-1.0 / (k * (k - 1)));
+        s = fma(s, r2, 1.0) * (-1.0 / (k * (k + 1)));
+        c = fma(c, r2, 1.0) * (-1.0 / (k * (k - 1)));
     }
     s = fma(s * r2, r, r);
-    c = fma(c, r2, 1);
+    c = fma(c, r2, 1.0);
     switch ((int64_t)n & 3) {
     case 0: *sin_x = s, *cos_x = c; break;
     case 1: *sin_x = c, *cos_x = -s; break;

@@ -44,7 +44,8 @@ template <class F> static void check_format(quant_type type, matrix_format forma
     }
     for (uint32_t b = 0; b < ROWS * n_blocks; b++) {
         for (const format_piece &p : f->pieces) {
-            memcpy(data.data() + m.plane[p.plane] + b * f->plane_bytes[p.plane] + p.to, source.data() + b * f->bytes + p.from, p.n);
+            memcpy(data.data() + m.plane[p.plane] + b * f->plane_bytes[p.plane] + p.to,
+                   source.data() + b * f->bytes + p.from, p.n);
         }
     }
     const planes from = planes_of(m, 0);

@@ -32,7 +32,8 @@ DEVICE uint32_t first_seen(const device_op &o, uint32_t position) {
 
 /* Query i of tile `tile`: of one key head's queries, which stand token by token. */
 DEVICE query query_at(const device_op &o, uint32_t tile, uint32_t i, uint32_t position, uint32_t n_tok) {
-    uint32_t group = o.n_head / o.cache.n_head_kv, all = group * n_tok, per_head = (all + ATTEND_QUERIES - 1) / ATTEND_QUERIES;
+    uint32_t group = o.n_head / o.cache.n_head_kv, all = group * n_tok,
+             per_head = (all + ATTEND_QUERIES - 1) / ATTEND_QUERIES;
     uint32_t kv = tile / per_head, at = tile % per_head * ATTEND_QUERIES + i;
     query q;
     q.here = at < all;
@@ -56,26 +57,47 @@ DEVICE float cached(quant_type type, const uint8_t *row, uint32_t i) {
 /* Sixteen values from i on, of which n are there. */
 DEVICE void cached_16(quant_type type, const uint8_t *row, uint32_t i, uint32_t n, float *out) {
     if (type == QUANT_F16 && n == LANES && ((uintptr_t)(row + 2 * i) & 15) == 0) {
+#pragma unroll
         for (int h = 0; h < 2; h++) {
             uint4 v = *(const uint4 *)(const void *)(row + 2 * i + 16 * h);
             uint32_t w[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
             for (int k = 0; k < 8; k++) out[8 * h + k] = half_float((uint16_t)(w[k / 2] >> (16 * (k % 2))));
         }
         return;
     }
-    for (uint32_t k = 0; k < n; k++) out[k] = cached(type, row, i + k);
+#pragma unroll
+    for (uint32_t k = 0; k < LANES; k++) {
+        if (k < n) out[k] = cached(type, row, i + k);
+    }
+}
+
+/* The tree over lanes that one thread holds. */
+template <int HALF> DEVICE void fold(float *lane) {
+#pragma unroll
+    for (int k = 0; k < HALF; k++) lane[k] += lane[k + HALF];
+}
+
+DEVICE float tree_16(float *lane) {
+    fold<8>(lane);
+    fold<4>(lane);
+    fold<2>(lane);
+    return lane[0] + lane[1];
 }
 
 /* This thread's position of the chunk meets all queries of the tile. */
 DEVICE void score(const device_op &o, const query *q, tile_state *m, const uint8_t *row, uint32_t position, bool seen) {
     float lane[ATTEND_QUERIES][LANES];
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
+#pragma unroll
         for (int k = 0; k < LANES; k++) lane[i][k] = 0;
     }
     for (uint32_t at = 0; seen && at < o.cache.n_k; at += LANES) {
         float key[LANES];
         uint32_t n = o.cache.n_k - at < LANES ? o.cache.n_k - at : (uint32_t)LANES;
         cached_16(o.cache.k_type, row, at, n, key);
+#pragma unroll
         for (int i = 0; i < ATTEND_QUERIES; i++) {
 #pragma unroll
             for (int k = 0; k < LANES; k++) {
@@ -83,13 +105,9 @@ DEVICE void score(const device_op &o, const query *q, tile_state *m, const uint8
             }
         }
     }
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
-#pragma unroll
-        for (int half = LANES / 2; half > 0; half /= 2) {
-#pragma unroll
-            for (int k = 0; k < half; k++) lane[i][k] += lane[i][k + half];
-        }
-        float x = lane[i][0] * o.scale;
+        float x = tree_16(lane[i]) * o.scale;
         if (o.softcap != 0) x = o.softcap * tanh_f32(x / o.softcap);
         float slope = o.slopes ? o.slopes[q[i].head] : 0;
         if (slope != 0) x = fmaf(slope, (float)(int32_t)(position - (q[i].end - 1)), x);
@@ -100,6 +118,7 @@ DEVICE void score(const device_op &o, const query *q, tile_state *m, const uint8
 /* The chunk's scores become weights; chunk_max and chunk_total. */
 DEVICE void weigh(const query *q, tile_state *m, uint32_t first, bool *in_chunk) {
     const uint32_t tid = threadIdx.x, warp = tid / 32, position = first + tid;
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         bool seen = position >= q[i].begin && position < q[i].end;
         float max = -INFINITY, x = seen ? m->p[i][tid] : -INFINITY;
@@ -111,6 +130,7 @@ DEVICE void weigh(const query *q, tile_state *m, uint32_t first, bool *in_chunk)
         if (tid % 32 == 0) m->warp_max[warp][i] = max;
     }
     __syncthreads();
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         float max = -INFINITY;
         for (int k = 0; k < MAX_WARPS; k++) max = m->warp_max[k][i] > max ? m->warp_max[k][i] : max;
@@ -123,6 +143,7 @@ DEVICE void weigh(const query *q, tile_state *m, uint32_t first, bool *in_chunk)
     if (warp < ATTEND_QUERIES) {
         float lane = 0;
         query mine = q[0];
+#pragma unroll
         for (int i = 1; i < ATTEND_QUERIES; i++) mine = warp == (uint32_t)i ? q[i] : mine;
         for (uint32_t j = tid % 32; tid % 32 < LANES && j < ATTENTION_CHUNK; j += LANES) {
             if (first + j >= mine.begin && first + j < mine.end) lane += m->p[warp][j];
@@ -154,6 +175,7 @@ DEVICE void add_values(const device_op &o, const query *q, tile_state *m, const 
                        uint32_t column, int from, int to, const bool *in_chunk) {
     float part[ATTEND_QUERIES];
     uint32_t begin = ATTENTION_CHUNK, end = 0;
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         part[i] = 0;
         if (i < from || i >= to || !in_chunk[i]) continue;
@@ -170,8 +192,9 @@ DEVICE void add_values(const device_op &o, const query *q, tile_state *m, const 
                 part[i] = fmaf(m->p[i][j], v, part[i]);
         }
     }
-    for (int i = from; i < to; i++) {
-        if (!in_chunk[i]) continue;
+#pragma unroll
+    for (int i = 0; i < ATTEND_QUERIES; i++) {
+        if (i < from || i >= to || !in_chunk[i]) continue;
         float *sum = &m->sum[i][column];
         *sum = m->take[i] < 0 ? part[i] : fmaf(part[i], m->take[i], *sum * m->keep[i]);
     }
@@ -195,6 +218,7 @@ static __global__ void __launch_bounds__(ATTEND_THREADS)
     query q[ATTEND_QUERIES];
     uint32_t first_chunk = UINT32_MAX, last_chunk = 0;
     bool in_chunk[ATTEND_QUERIES];
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         q[i] = query_at(o, blockIdx.x, (uint32_t)i, position, n_tok);
         uint32_t from = q[i].begin / ATTENTION_CHUNK, to = (q[i].end - 1) / ATTENTION_CHUNK;
@@ -210,6 +234,7 @@ static __global__ void __launch_bounds__(ATTEND_THREADS)
     const uint32_t kv = q[0].head / (o.n_head / o.cache.n_head_kv), n_v = o.cache.n_v;
     const uint8_t *keys = o.cache.k + (size_t)kv * o.cache.n_ctx * o.cache.k_bytes;
     const uint8_t *values = o.cache.v + (size_t)kv * o.cache.n_ctx * o.cache.v_bytes;
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         const float *from = o.in + ((size_t)q[i].token * o.n_head + q[i].head) * o.cache.n_k;
         for (uint32_t k = tid; k < o.cache.n_k; k += ATTEND_THREADS) m.q[i][k] = from[k];
@@ -219,11 +244,13 @@ static __global__ void __launch_bounds__(ATTEND_THREADS)
     for (uint32_t chunk = first_chunk; chunk <= last_chunk; chunk++) {
         uint32_t first = chunk * ATTENTION_CHUNK, row = o.cache.is_ring ? first % o.cache.n_ctx : first;
         bool seen = false;
+#pragma unroll
         for (int i = 0; i < ATTEND_QUERIES; i++) seen |= first + tid >= q[i].begin && first + tid < q[i].end;
         score(o, q, &m, keys + (size_t)(row + tid) * o.cache.k_bytes, first + tid, seen);
         weigh(q, &m, first, in_chunk);
         __syncthreads();
         if (tid == 0) {
+#pragma unroll
             for (int i = 0; i < ATTEND_QUERIES; i++) {
                 if (in_chunk[i]) join(&m, i);
             }
@@ -240,6 +267,7 @@ static __global__ void __launch_bounds__(ATTEND_THREADS)
         }
         __syncthreads();
     }
+#pragma unroll
     for (int i = 0; i < ATTEND_QUERIES; i++) {
         if (!q[i].here || m.fresh[i]) continue;
         size_t at = (size_t)q[i].token * o.n_head + q[i].head;

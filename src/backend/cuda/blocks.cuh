@@ -52,9 +52,7 @@ ANYWHERE float device_half(uint32_t h) {
 }
 
 /* Each byte less k; bytes are below 128. */
-ANYWHERE int less(uint32_t bytes, uint32_t k) {
-    return (int)(((bytes | 0x80808080u) - k * 0x01010101u) ^ 0x80808080u);
-}
+ANYWHERE int less(uint32_t bytes, uint32_t k) { return (int)(((bytes | 0x80808080u) - k * 0x01010101u) ^ 0x80808080u); }
 
 /* Bit i of the low four bits to bit `to` of byte i. */
 ANYWHERE uint32_t spread(uint32_t bits, int to) {
@@ -86,7 +84,8 @@ ANYWHERE void table_nibbles(const words &v, uint32_t t0, uint32_t t1, uint32_t t
     for (int i = 0; i < 4; i++) {
         uint32_t r[2];
         for (int h = 0; h < 2; h++) { /* four codes: of bytes 2 h and 2 h + 1, low half first */
-            uint32_t codes = v.w[i] >> (16 * h), below_8 = permute(t0, t1, codes & 0x7777), above = permute(t2, t3, codes & 0x7777);
+            uint32_t codes = v.w[i] >> (16 * h), below_8 = permute(t0, t1, codes & 0x7777),
+                     above = permute(t2, t3, codes & 0x7777);
             r[h] = permute(below_8, above, 0x3210 | (codes & 0x8888) >> 1);
         }
         c->q[i] = (int)permute(r[0], r[1], 0x6420);
@@ -219,7 +218,8 @@ template <> struct format<FORMAT_Q3_K> : of_two_bits {
         }
         for (int r = 0; r < 2; r++) {
             int j = first(n) / 16 + 2 * r;
-            uint32_t low = byte_of(s.w[j % 8 / 4], j % 4) >> (4 * (j / 8)) & 15, top = byte_of(s.w[2], j % 4) >> (2 * (j / 4)) & 3;
+            uint32_t low = byte_of(s.w[j % 8 / 4], j % 4) >> (4 * (j / 8)) & 15,
+                     top = byte_of(s.w[2], j % 4) >> (2 * (j / 4)) & 3;
             c->scale[r] = (int)(low | top << 4) - 32;
             c->min[r] = 0;
         }

@@ -21,7 +21,7 @@
 
 #include "backend/cuda/program.h"
 
-#define DEVICE static __device__ inline
+#define DEVICE     static __device__ inline
 #define EVERY_LANE 0xFFFFFFFFu
 
 #ifdef __CUDACC__

@@ -8,7 +8,8 @@
 enum { ROWS = 4, WARPS = 4, TILE = 256 };
 
 /* I (or the two halves' I) and M of the chunk's part of a block. */
-template <class F> DEVICE void chunk_sums(const chunk &c, const int8_t *a, const int16_t *sum, int first, int *i, int *m) {
+template <class F>
+DEVICE void chunk_sums(const chunk &c, const int8_t *a, const int16_t *sum, int first, int *i, int *m) {
     int dot[2] = {0, 0};
     for (int r = 0; r < 2; r++) {
         words v = load_16((const uint8_t *)a + first + r * F::GAP);
@@ -132,7 +133,8 @@ template <class F, int TOKENS> __global__ void __launch_bounds__(128) plain_rows
     const device_matrix &w = p.w[result];
     const uint32_t lane = threadIdx.x % LANES, row = first_row + threadIdx.x / LANES;
     const uint32_t row_here = row < w.n_out ? row : w.n_out - 1;
-    const uint8_t *data = planes_of(w, group.matrix).p[0] + ((size_t)row_here * w.n_blocks * LANES + lane) * PLAIN_LANE_BYTES;
+    const uint8_t *data =
+        planes_of(w, group.matrix).p[0] + ((size_t)row_here * w.n_blocks * LANES + lane) * PLAIN_LANE_BYTES;
     const float *x = p.x + (size_t)group.before * w.n_in;
     for (uint32_t t0 = 0; t0 < group.n; t0 += TOKENS) {
         float acc[TOKENS];

@@ -1,6 +1,7 @@
 /*
  * Inside the CUDA backend: what the translation (translate.c) and the device code (*.cu) share. A segment of a list
- * becomes an array of device_op, whose pointers are all the device's; kernels read it there. Plain structs for C and C++.
+ * becomes an array of device_op, whose pointers are all the device's; kernels read it there. Plain structs for C and
+ * C++.
  */
 #ifndef BACKEND_CUDA_PROGRAM_H
 #define BACKEND_CUDA_PROGRAM_H
@@ -45,9 +46,9 @@ typedef struct {
 } format_piece;
 
 typedef struct {
-    uint16_t block;                    /* weights; 1: plain numbers */
-    uint16_t act;                      /* activations' blocks, as quant_row.act */
-    uint16_t bytes;                    /* a block of the source: the file's, or the parts taken apart */
+    uint16_t block;                   /* weights; 1: plain numbers */
+    uint16_t act;                     /* activations' blocks, as quant_row.act */
+    uint16_t bytes;                   /* a block of the source: the file's, or the parts taken apart */
     uint16_t plane_bytes[MAX_PLANES]; /* a block's */
     format_piece pieces[MAX_PIECES];
 } format_row;
@@ -178,8 +179,8 @@ size_t gpu_attend_parts(const device_op *o, uint32_t n_chunks);
 /* repack.cu: n_rows rows of source blocks (on the device) to rows `row` and on of matrix number `index` of m. */
 bool gpu_repack(gpu_queue *q, const device_matrix *m, uint32_t index, const uint8_t *source, uint32_t row,
                 uint32_t n_rows, gguf_error *err);
-/* measure.cu: bytes read a second of a buffer, int8 and float32 multiply-adds a second, with so many thread blocks */
-bool gpu_measure(gpu_queue *q, size_t bytes, uint32_t blocks, double *read_bytes, double *int8_macs, double *f32_macs,
+/* measure.cu: bytes read a second of a buffer of so many, int8 and float32 multiply-adds a second */
+bool gpu_measure(gpu_queue *q, int index, size_t bytes, double *read_bytes, double *int8_macs, double *f32_macs,
                  gguf_error *err);
 
 #ifdef __cplusplus

@@ -40,8 +40,8 @@ static __global__ void repack_blocks(device_matrix m, format_row f, uint32_t ind
 }
 
 /* A thread 16 bytes of a lane: numbers 16 apart; behind the row's end zeros. */
-static __global__ void repack_plain(device_matrix m, uint32_t bytes, uint32_t index, const uint8_t *source, uint32_t row,
-                                    uint32_t n_rows) {
+static __global__ void repack_plain(device_matrix m, uint32_t bytes, uint32_t index, const uint8_t *source,
+                                    uint32_t row, uint32_t n_rows) {
     uint32_t i = blockIdx.x * blockDim.x + threadIdx.x, lane = i % LANES, b = i / LANES % m.n_blocks;
     uint32_t r = i / LANES / m.n_blocks, each = PLAIN_LANE_BYTES / bytes;
     if (r >= n_rows) return;

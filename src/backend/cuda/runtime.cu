@@ -40,7 +40,8 @@ int gpu_count(char *why, size_t size) {
 
 bool gpu_memory(int index, size_t *free_bytes, size_t *all_bytes, char *name, size_t name_size, gguf_error *err) {
     cudaDeviceProp p;
-    if (!gpu_ok(cudaSetDevice(index), "choosing it", err) || !gpu_ok(cudaGetDeviceProperties(&p, index), "asking it", err))
+    if (!gpu_ok(cudaSetDevice(index), "choosing it", err) ||
+        !gpu_ok(cudaGetDeviceProperties(&p, index), "asking it", err))
         return false;
     snprintf(name, name_size, "%s", p.name);
     if (p.major * 10 + p.minor < 75)
@@ -80,11 +81,13 @@ void gpu_release(gpu_queue *q, void *p) {
 }
 
 bool gpu_send(gpu_queue *q, void *device, const void *host, size_t bytes, gguf_error *err) {
-    return choose(q, err) && gpu_ok(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, q->stream), "a copy", err);
+    return choose(q, err) &&
+           gpu_ok(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, q->stream), "a copy", err);
 }
 
 bool gpu_fetch(gpu_queue *q, void *host, const void *device, size_t bytes, gguf_error *err) {
-    return choose(q, err) && gpu_ok(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, q->stream), "a copy", err);
+    return choose(q, err) &&
+           gpu_ok(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, q->stream), "a copy", err);
 }
 
 bool gpu_zero(gpu_queue *q, void *device, size_t bytes, gguf_error *err) {

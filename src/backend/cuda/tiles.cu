@@ -1,7 +1,7 @@
 /*
  * Matrix products for many tokens, on the int8 tensor cores. A thread block makes a tile of 64 rows and 64 tokens; 256
- * columns at a time, weights are taken apart into shared memory, once for all its tokens. A warp has 16 of the rows. The
- * minimums' sums M are products, too: a sum of 16 activations is 64 high + low, each of which fits int8.
+ * columns at a time, weights are taken apart into shared memory, once for all its tokens. A warp has 16 of the rows.
+ * The minimums' sums M are products, too: a sum of 16 activations is 64 high + low, each of which fits int8.
  */
 #include "backend/cuda/product.cuh"
 
@@ -22,8 +22,9 @@ DEVICE void put_16(int8_t *to, const int *q) {
 }
 
 /* 256 columns of the weights, from block `block` on; columns behind the row's end become zeros. */
-template <class F> DEVICE void take_weights(const device_matrix &w, const planes &from, uint32_t first_row,
-                                            uint32_t block, tile_memory *m) {
+template <class F>
+DEVICE void take_weights(const device_matrix &w, const planes &from, uint32_t first_row, uint32_t block,
+                         tile_memory *m) {
     enum { CHUNKS = F::BLOCK / 32 };
     for (uint32_t i = threadIdx.x; i < TILE_ROWS * (COLUMNS / 32); i += 32 * WARPS) {
         uint32_t r = i / (COLUMNS / 32), in_tile = i % (COLUMNS / 32), b = block + in_tile / CHUNKS;
@@ -42,8 +43,9 @@ template <class F> DEVICE void take_weights(const device_matrix &w, const planes
     }
 }
 
-template <class F> DEVICE void take_activations(const product &p, const rows_of &g, uint32_t n_in, uint32_t t0,
-                                                uint32_t block, uint32_t n_blocks, tile_memory *m) {
+template <class F>
+DEVICE void take_activations(const product &p, const rows_of &g, uint32_t n_in, uint32_t t0, uint32_t block,
+                             uint32_t n_blocks, tile_memory *m) {
     enum { RUNS = F::BLOCK / 16 };
     for (uint32_t i = threadIdx.x; i < TILE_TOKENS * SUBS; i += 32 * WARPS) {
         uint32_t t = i / SUBS, s = i % SUBS, b = block + s / RUNS, run = s % RUNS;
@@ -73,6 +75,7 @@ template <class F> __global__ void __launch_bounds__(32 * WARPS) product_tiles(c
     const float *scale = p.act.scale + (size_t)group.before * w.n_blocks;
     const uint32_t warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, row = 16 * warp + g;
     float acc[N_TILES][4];
+#pragma unroll
     for (int n = 0; n < N_TILES; n++) {
         for (int i = 0; i < 4; i++) acc[n][i] = 0;
     }
@@ -88,13 +91,15 @@ template <class F> __global__ void __launch_bounds__(32 * WARPS) product_tiles(c
                 uint32_t r = first_row + row + 8 * h < w.n_out ? first_row + row + 8 * h : w.n_out - 1;
                 d[h] = F::scales(from, (size_t)r * w.n_blocks + block + b);
             }
+#pragma unroll
             for (int n = 0; n < N_TILES; n++) {
                 int total[4] = {0, 0, 0, 0}, other[4] = {0, 0, 0, 0};
                 for (int s = b * RUNS; s < (b + 1) * RUNS; s += F::SUB == 32 && !F::HALVES ? 2 : 1) {
                     const int8_t *a = &m.w[row][16 * s + 4 * t], *y = &m.a[8 * n + g][16 * s + 4 * t];
                     int dot[4] = {0, 0, 0, 0};
                     if (F::SUB == 32 && !F::HALVES) {
-                        int wa[4] = {word_at(a), word_at(a + 8 * STRIDE), word_at(a + 16), word_at(a + 8 * STRIDE + 16)};
+                        int wa[4] = {word_at(a), word_at(a + 8 * STRIDE), word_at(a + 16),
+                                     word_at(a + 8 * STRIDE + 16)};
                         int yb[2] = {word_at(y), word_at(y + 16)};
                         mma_k32(dot, wa, yb);
                     } else {
@@ -130,6 +135,7 @@ template <class F> __global__ void __launch_bounds__(32 * WARPS) product_tiles(c
             }
         }
     }
+#pragma unroll
     for (int n = 0; n < N_TILES; n++) {
         for (int i = 0; i < 4; i++) {
             uint32_t r = first_row + row + 8 * (i / 2), token = t0 + 8 * n + 2 * t + i % 2;
@@ -140,7 +146,8 @@ template <class F> __global__ void __launch_bounds__(32 * WARPS) product_tiles(c
 
 bool launch_tiles(gpu_queue *q, const product *p, gguf_error *err) {
     dim3 grid(row_blocks(p, TILE_ROWS), p->n_groups, (p->n_tok + TILE_TOKENS - 1) / TILE_TOKENS);
-    with_format(p->w[0].format, [&](auto f) { LAUNCH((product_tiles<decltype(f)>), grid, 32 * WARPS, gpu_stream(q), *p); });
+    with_format(p->w[0].format,
+                [&](auto f) { LAUNCH((product_tiles<decltype(f)>), grid, 32 * WARPS, gpu_stream(q), *p); });
     return gpu_launched("a matrix product", err);
 }
 

@@ -68,7 +68,8 @@ DEVICE void norm(const place &p, bool centred) {
     if (group == o->n) {
         float mean = centred ? row_sum(p, x, group, 0, false) / (float)group : 0;
         float scale = 1.0f / sqrtf(row_sum(p, x, group, mean, true) / (float)group + o->eps);
-        for (uint32_t i = p.thread; i < group; i += p.n_threads) y[i] = normed(x[i], mean, scale, o->vector, o->vector2, i);
+        for (uint32_t i = p.thread; i < group; i += p.n_threads)
+            y[i] = normed(x[i], mean, scale, o->vector, o->vector2, i);
         return;
     }
     /* a half warp each; all lanes take part in the tree, so that none leaves the loop early */
@@ -89,8 +90,8 @@ DEVICE void norm(const place &p, bool centred) {
 
 /* ---- int8 ---------------------------------------------------------------------------------------- */
 
-/* A row of n values to blocks: a warp takes a block, a lane block / 32 values. Block b goes to number first + b * stride
- * of q, scale and sum; scales are multiplied with `factor` where it is not 1. */
+/* A row of n values to blocks: a warp takes a block, a lane block / 32 values. Block b goes to number first + b *
+ * stride of q, scale and sum; scales are multiplied with `factor` where it is not 1. */
 DEVICE void quantize_row(const place &p, const float *x, uint32_t n, size_t first, size_t stride, float factor) {
     const device_act &a = p.o->act;
     const uint32_t each = a.block / 32, lane = p.thread % 32;
@@ -188,7 +189,8 @@ DEVICE void rope(const place &p) {
     uint32_t half = r.n_rot / 2, stride = o->n / o->n_head;
     for (uint32_t k = p.thread; k < o->n_head * half; k += p.n_threads) {
         uint32_t h = k / half, i = k % half;
-        float *x = o->out + p.t * o->n + o->offset + h * stride, *a = r.halves ? x + i : x + 2 * i, *b = a + (r.halves ? half : 1);
+        float *x = o->out + p.t * o->n + o->offset + h * stride, *a = r.halves ? x + i : x + 2 * i,
+              *b = a + (r.halves ? half : 1);
         float c = r.cos[p.t * half + i], s = r.sin[p.t * half + i], u = *a, v = *b;
         *a = fmaf(u, c, -(v * s));
         *b = fmaf(u, s, v * c);
@@ -525,7 +527,8 @@ DEVICE void run_one(const place &p) {
     }
 }
 
-static __global__ void run_tokens(const device_op *ops, uint32_t first, uint32_t n, device_step *s) {
+static __global__ void __launch_bounds__(MANY_THREADS)
+    run_tokens(const device_op *ops, uint32_t first, uint32_t n, device_step *s) {
     __shared__ shared_memory m;
     for (uint32_t i = first; i < first + n; i++) {
         place p = {ops + i, s, &m, blockIdx.x, threadIdx.x, blockDim.x};

@@ -73,9 +73,10 @@ bool cuda_free_memory(int index, size_t *bytes, char *name, size_t name_size, gg
 
 static matrix_format format_of(quant_type type) {
     static const uint8_t formats[QUANT_TYPE_COUNT] = {
-        [QUANT_F16] = FORMAT_F16,   [QUANT_BF16] = FORMAT_BF16, [QUANT_Q4_0] = FORMAT_Q4_0,     [QUANT_Q4_1] = FORMAT_Q4_1,
-        [QUANT_Q5_0] = FORMAT_Q5_0, [QUANT_Q5_1] = FORMAT_Q5_1, [QUANT_Q8_0] = FORMAT_Q8_0,     [QUANT_Q2_K] = FORMAT_Q2_K,
-        [QUANT_Q3_K] = FORMAT_Q3_K, [QUANT_Q4_K] = FORMAT_Q4_K, [QUANT_Q5_K] = FORMAT_Q5_K,     [QUANT_Q6_K] = FORMAT_Q6_K,
+        [QUANT_F16] = FORMAT_F16,     [QUANT_BF16] = FORMAT_BF16,     [QUANT_Q4_0] = FORMAT_Q4_0,
+        [QUANT_Q4_1] = FORMAT_Q4_1,   [QUANT_Q5_0] = FORMAT_Q5_0,     [QUANT_Q5_1] = FORMAT_Q5_1,
+        [QUANT_Q8_0] = FORMAT_Q8_0,   [QUANT_Q2_K] = FORMAT_Q2_K,     [QUANT_Q3_K] = FORMAT_Q3_K,
+        [QUANT_Q4_K] = FORMAT_Q4_K,   [QUANT_Q5_K] = FORMAT_Q5_K,     [QUANT_Q6_K] = FORMAT_Q6_K,
         [QUANT_MXFP4] = FORMAT_MXFP4, [QUANT_IQ4_XS] = FORMAT_IQ4_XS, [QUANT_NVFP4] = FORMAT_BYTES_16,
     };
     const quant_row *t = &quant_types[type];
@@ -123,7 +124,8 @@ static void expand_row(const matrix *w, size_t row, const format_row *f, matrix_
         if (format != FORMAT_BYTES_16) {
             memcpy(out, parts->q, t->block);
             out += t->block;
-            for (size_t s = 0; format == FORMAT_BYTES_256 && s < 16; s++) *out++ = (uint8_t)parts->scale[s * 16 / t->sub];
+            for (size_t s = 0; format == FORMAT_BYTES_256 && s < 16; s++)
+                *out++ = (uint8_t)parts->scale[s * 16 / t->sub];
             memcpy(out, &parts->d, sizeof parts->d);
             out += sizeof parts->d;
             continue;
@@ -727,9 +729,14 @@ bool cuda_finish(cuda_device *d, uint64_t *bad, gguf_error *err) {
 }
 
 bool cuda_measure(int index, double *read_bytes, double *int8_macs, double *f32_macs, gguf_error *err) {
-    enum { BYTES = 1 << 30, BLOCKS = 132 * 32 };
+    enum { MOST = 1 << 30, LEAST = 1 << 24 }; /* larger than any cache, where there is room */
+    size_t bytes = 0, all;
+    char name[64];
     gpu_queue *q = gpu_queue_open(index, err);
-    bool ok = q && gpu_measure(q, BYTES, BLOCKS, read_bytes, int8_macs, f32_macs, err);
+    bool ok = q && gpu_memory(index, &bytes, &all, name, sizeof name, err);
+    for (bytes /= 2; bytes & (bytes - 1);) bytes &= bytes - 1; /* a power of two */
+    bytes = bytes > MOST ? MOST : bytes < LEAST ? LEAST : bytes;
+    ok = ok && gpu_measure(q, index, bytes, read_bytes, int8_macs, f32_macs, err);
     gpu_queue_close(q);
     return ok;
 }

@@ -1,10 +1,10 @@
 /*
  * A device of the tests' own: what the CUDA backend's sources need of the CUDA runtime and of its C++, so that they
- * compile with any C++ compiler and run on a processor (emulator.cc). Threads of a block are fibers that meet where CUDA
- * has them meet; blocks come one after another, both in a shuffled order. It is strict where a real device is silent:
- * device memory is unreachable for the host and every array ends at a page that nobody may touch, kernels may not be
- * given pointers of the host, a barrier that some threads never reach ends the program, and everything that a stream
- * is told to do waits until somebody waits for the stream.
+ * compile with any C++ compiler and run on a processor (emulator.cc). Threads of a block are fibers that meet where
+ * CUDA has them meet; blocks come one after another, both in a shuffled order. It is strict where a real device is
+ * silent: device memory is unreachable for the host and every array ends at a page that nobody may touch, kernels may
+ * not be given pointers of the host, a barrier that some threads never reach ends the program, and everything that a
+ * stream is told to do waits until somebody waits for the stream.
  */
 #ifndef TESTS_CUDA_RUNTIME_H
 #define TESTS_CUDA_RUNTIME_H
@@ -94,11 +94,14 @@ struct cudaDeviceProp {
     int major, minor;
 };
 
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount };
+
 const char *cudaGetErrorString(cudaError_t e);
 cudaError_t cudaGetLastError(void);
 cudaError_t cudaGetDeviceCount(int *n);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device);
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all);
 cudaError_t cudaMalloc(void **p, size_t bytes);
 cudaError_t cudaFree(void *p);
