@@ -179,7 +179,8 @@ typedef struct {
     bool profile;       /* time every operation: gguf_session_profile */
     gguf_warn_fn *warn; /* or NULL */
     void *warn_ctx;
-    bool (*stop)(void *ctx); /* or NULL; asked several times a layer: true ends the call, GGUF_ERR_STOPPED */
+    bool (*stop)(void *ctx); /* or NULL; asked several times a layer, where GPUs compute once a step: true ends the
+                              * call, GGUF_ERR_STOPPED */
     void *stop_ctx;
 } gguf_session_params;
 

@@ -16,7 +16,7 @@ model: base quant format text kernel backend model
 session: base quant format kernel backend model session
 cli: base quant format text kernel sample backend model session cli'
 
-for file in */*.c */*.h; do
+for file in */*.c */*.h */*/*.c */*/*.h */*/*.cu */*/*.cuh; do
     room=${file%%/*}
     rooms=$(printf '%s\n' "$allowed" | sed -n "s/^$room: //p")
     # run, chat and tokenize stand on the public header alone, as any other program would
@@ -27,6 +27,20 @@ for file in */*.c */*.h; do
         *) echo "$file includes from $other/, which is not below $room/"; status=1 ;;
         esac
     done
+    case $file in
+    backend/cuda/*) continue ;;
+    backend/split.c) ;;
+    *)
+        if grep -nE '"backend/cuda/' "$file"; then
+            echo "$file: only split.c knows what kinds of GPU there are"
+            status=1
+        fi
+        ;;
+    esac
+    if grep -nE '__CUDA|__global__|__device__|__shared__|cuda_runtime' "$file"; then
+        echo "$file: code for GPUs belongs into backend/cuda/"
+        status=1
+    fi
     case $room in kernel) continue ;; esac
     case $file in base/cpu.c | base/pool.c) continue ;; esac
     if grep -nE 'immintrin|arm_neon|__AVX|__x86_64__|__aarch64__|__ARM' "$file"; then

@@ -16,7 +16,12 @@
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) /* it is told of every stack */
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -339,6 +344,17 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t s) {
     if (!find_block(to, bytes)) die("memory is cleared that was not allocated");
     add(s, [=] { memset(to, value, bytes); });
+    return cudaSuccess;
+}
+
+static std::map<void *, size_t> pinned;
+
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned) {
+    return outcome(pinned.insert({p, bytes}).second ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+cudaError_t cudaHostUnregister(void *p) {
+    if (pinned.erase(p) == 0) die("pages are let go that were not held");
     return cudaSuccess;
 }
 

@@ -80,9 +80,8 @@ bool gpu_measure(gpu_queue *q, int index, size_t bytes, double *read_bytes, doub
                          LAUNCH(read_all, grid, THREADS, gpu_stream(q), (const uint4 *)(const void *)p, n / 16,
                                 (uint32_t *)(void *)p);
                      }) &&
-         median_rate(
-             q, 1, MAX_ROUNDS, int8_macs, err,
-             [&](size_t n) { LAUNCH(multiply_int8, grid, THREADS, gpu_stream(q), n, (int *)(void *)p); }) &&
+         median_rate(q, 1, MAX_ROUNDS, int8_macs, err,
+                     [&](size_t n) { LAUNCH(multiply_int8, grid, THREADS, gpu_stream(q), n, (int *)(void *)p); }) &&
          median_rate(q, 1, MAX_ROUNDS, f32_macs, err,
                      [&](size_t n) { LAUNCH(multiply_f32, grid, THREADS, gpu_stream(q), n, (float *)(void *)p); });
     *int8_macs *= threads * CHAINS * tile;

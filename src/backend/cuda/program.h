@@ -155,6 +155,9 @@ bool gpu_send(gpu_queue *q, void *device, const void *host, size_t bytes, gguf_e
 bool gpu_fetch(gpu_queue *q, void *host, const void *device, size_t bytes, gguf_error *err);
 bool gpu_zero(gpu_queue *q, void *device, size_t bytes, gguf_error *err);
 bool gpu_wait(gpu_queue *q, gguf_error *err);
+/* Copies from and to the host's memory are faster where its pages stay; false where they cannot, which is no error. */
+bool gpu_pin(gpu_queue *q, const void *host, size_t bytes);
+void gpu_unpin(gpu_queue *q, const void *host);
 /* What is queued between these becomes a graph instead of running. */
 typedef struct gpu_graph gpu_graph;
 bool gpu_capture_begin(gpu_queue *q, gguf_error *err);

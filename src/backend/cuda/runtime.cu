@@ -98,6 +98,18 @@ bool gpu_wait(gpu_queue *q, gguf_error *err) {
     return choose(q, err) && gpu_ok(cudaStreamSynchronize(q->stream), "waiting", err);
 }
 
+bool gpu_pin(gpu_queue *q, const void *host, size_t bytes) {
+    if (cudaSetDevice(q->device) == cudaSuccess &&
+        cudaHostRegister((void *)(uintptr_t)host, bytes, cudaHostRegisterPortable) == cudaSuccess)
+        return true;
+    cudaGetLastError();
+    return false;
+}
+
+void gpu_unpin(gpu_queue *q, const void *host) {
+    if (cudaSetDevice(q->device) == cudaSuccess) cudaHostUnregister((void *)(uintptr_t)host);
+}
+
 bool gpu_capture_begin(gpu_queue *q, gguf_error *err) {
     return choose(q, err) &&
            gpu_ok(cudaStreamBeginCapture(q->stream, cudaStreamCaptureModeThreadLocal), "capturing a graph", err);

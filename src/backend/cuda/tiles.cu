@@ -9,7 +9,7 @@ enum { TILE_ROWS = 64, TILE_TOKENS = 64, COLUMNS = 256, SUBS = COLUMNS / ACTIVAT
 enum { STRIDE = COLUMNS + PAD, N_TILES = TILE_TOKENS / 8, SPLIT_SUM = 64 };
 
 /* Shared rows that mma's fragments are read from; strides keep eight rows in different banks. */
-struct tile_memory {
+struct alignas(16) tile_memory {
     int8_t w[TILE_ROWS][STRIDE], a[TILE_TOKENS][STRIDE];
     int8_t scale[TILE_ROWS][SUBS + 4], min[TILE_ROWS][SUBS + 4]; /* of 16 weights each */
     int8_t low[TILE_TOKENS][SUBS + 4], high[TILE_TOKENS][SUBS + 4];

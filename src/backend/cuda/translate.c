@@ -33,6 +33,7 @@ struct cuda_device {
     const char *work;
     char *device_work;
     size_t work_bytes;
+    bool pinned;
     copied *constants;
     uploaded *matrices;
     cached *caches;
@@ -430,6 +431,7 @@ cuda_device *cuda_open(int index, const void *work, size_t work_bytes, gguf_erro
     if (d->step) d->staging = gpu_alloc(d->queue, STAGING_BYTES, "the upload", err);
     if (d->staging) d->expanded = malloc(STAGING_BYTES);
     if (d->staging && !d->expanded) fail_memory(err, "the upload", STAGING_BYTES);
+    if (d->expanded) d->pinned = gpu_pin(d->queue, work, work_bytes);
     if (d->expanded && gpu_zero(d->queue, d->device_work, work_bytes, err)) return d;
     cuda_close(d);
     return NULL;
@@ -438,6 +440,7 @@ cuda_device *cuda_open(int index, const void *work, size_t work_bytes, gguf_erro
 void cuda_close(cuda_device *d) {
     if (!d) return;
     if (d->queue) gpu_wait(d->queue, NULL);
+    if (d->pinned) gpu_unpin(d->queue, d->work);
     for (size_t i = 0; i < d->n_constants; i++) gpu_release(d->queue, d->constants[i].device);
     for (size_t i = 0; i < d->n_matrices; i++) gpu_release(d->queue, (void *)(uintptr_t)d->matrices[i].m.data);
     for (size_t i = 0; i < d->n_caches; i++) gpu_release(d->queue, d->caches[i].c.k);
