@@ -317,7 +317,7 @@ void emulated_check_argument(const void *at, size_t bytes, cudaStream_t s) {
     for (size_t i = 0; i + 8 <= bytes && (uintptr_t)at % 8 == 0; i += 8) {
         uintptr_t word;
         memcpy(&word, (const char *)at + i, 8);
-        if (word < (uintptr_t)1 << 40 || word >= (uintptr_t)1 << 47) continue; /* no pointer of a program's */
+        if (word < (uintptr_t)1 << 45 || word >= (uintptr_t)1 << 48) continue; /* no place of a program's memory */
         const block_of_memory *b = find_block((void *)word, 0);
         if (b && b->device != s->device) die("a kernel is given a pointer of another device");
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
