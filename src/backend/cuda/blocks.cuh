@@ -341,7 +341,7 @@ template <> struct format<FORMAT_BYTES_256> : of_256 {
     ANYWHERE two_floats scales(const planes &p, size_t b) { return {f32_from_bits(load_4(p.p[1] + 4 * b)), 0}; }
 };
 
-/* f.template call<FORMAT>() for a format of blocks. */
+/* call(format<f>()), for a format of blocks. */
 template <typename CALL> static inline void with_format(matrix_format f, CALL call) {
     switch (f) {
     case FORMAT_Q4_0: call(format<FORMAT_Q4_0>()); break;
