@@ -1,8 +1,9 @@
 /*
  * AVX2 (with FMA and F16C). vpmaddubsw forms sums of two products in int16, which it saturates, so each type says how
- * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0 go
- * by halves of four bits.
+ * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0 and
+ * IQ4 go by halves of four bits.
  */
+#include "kernel/avx2_iq.h"
 #include "kernel/avx2_vectors.h"
 
 enum { TILE = 4, SPLIT_BYTES = true };
@@ -60,20 +61,24 @@ INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *
     for (size_t t = 0; t < n; t++) {
         for (size_t v = 0; v < VECTORS; v++) {
             total[t][v] = _mm256_setzero_si256();
-            if (!s.has_min) total[t][v] = _mm256_sub_epi32(total[t][v], other[t][v]);
+            if (!s.has_min && !s.split) total[t][v] = _mm256_sub_epi32(total[t][v], other[t][v]);
         }
     }
     for (size_t k = 0; k < 256; k += 4 * count) {
         __m256i pairs[TILE][VECTORS];
         tile_pairs(p, at * 256 + k, count, q + k, 256, n, pairs);
         for (size_t v = 0; v < VECTORS; v++) {
-            __m256i factor = p->scale[(at * 256 + k) / s.sub][v];
+            __m256i factor = p->scale[(at * 256 + k) / s.sub][s.split ? 0 : v];
             for (size_t t = 0; t < n; t++)
                 total[t][v] = _mm256_add_epi32(total[t][v], _mm256_madd_epi16(pairs[t][v], factor));
         }
     }
     for (size_t t = 0; t < n; t++) {
-        for (size_t v = 0; v < VECTORS; v++) {
+        if (s.split) {
+            total[t][0] = _mm256_add_epi32(_mm256_slli_epi32(total[t][0], 4), total[t][1]);
+            total[t][0] = _mm256_sub_epi32(total[t][0], other[t][0]);
+        }
+        for (size_t v = 0; v < (s.split ? 1 : VECTORS); v++) {
             chain_256(&acc[t][v], _mm256_cvtepi32_ps(total[t][v]), _mm256_cvtepi32_ps(other[t][v]), p, at, v, scale[t],
                       s.has_min);
         }
@@ -104,12 +109,30 @@ INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *s
     }
 }
 
+/* A block of two sub-blocks with a d of their own. */
+INLINE void tile_16(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    __m256 acc[MAX_TILE][VECTORS], const shape s) {
+    const __m256i one = _mm256_set1_epi16(1);
+    for (size_t i = 0; i < 2; i++) {
+        __m256i pairs[TILE][VECTORS];
+        tile_pairs(p, at * 32 + 16 * i, s.fit, q + 16 * i, 32, n, pairs);
+        for (size_t t = 0; t < n; t++) {
+            __m256i off = _mm256_set1_epi32(s.offset * sum[2 * t + i]);
+            for (size_t v = 0; v < VECTORS; v++) {
+                __m256i total = _mm256_sub_epi32(_mm256_madd_epi16(pairs[t][v], one), off);
+                chain_32(&acc[t][v], _mm256_cvtepi32_ps(total), off, p, 2 * at + i, v, scale[t], false);
+            }
+        }
+    }
+}
+
 BLOCK_SLOTS
+IQ_SLOTS
 PLAIN_SLOTS
 
 const kernels kernels_avx2 = {
     .name = "avx2",
     .matmul_any = g_matmul_any,
-    .matmul = {BLOCK_SLOT_TABLE, PLAIN_SLOT_TABLE},
+    .matmul = {BLOCK_SLOT_TABLE, IQ_SLOT_TABLE, PLAIN_SLOT_TABLE},
     VECTOR_SLOT_TABLE,
 };

@@ -1,6 +1,6 @@
 /*
  * Matrices of blocks with 256-bit vectors: what the AVX2 and the AVX-VNNI tier share. They differ in how they multiply
- * (tile_256 and tile_32, in their own files).
+ * (tile_256, tile_32 and tile_16, in their own files).
  *
  * Sixteen rows at once, from the file's own layout: some blocks of theirs are transposed, four bytes at a time, so that
  * lanes are rows, and only then taken apart, so that one instruction serves eight rows, scales and minimums included.
@@ -93,6 +93,10 @@ typedef void load_fn(const uint8_t *const p[ROWS], __m256i *raw, size_t i, size_
 typedef __m256i weights_fn(const __m256i *raw, int i, int j);
 /* Byte k of scale[j] is the signed scale of the weights 4 j + k times sub and on; likewise minimums. */
 typedef void scales_fn(const uint8_t *const p[ROWS], __m256i *raw, __m256i scale[4], __m256i min[4]);
+/* All at once, for types whose weights come in groups: w[i] are the weights 4 i to 4 i + 3, unsigned. */
+typedef void decode_fn(const uint8_t *const p[ROWS], __m256i w[QUANT_MAX_BLOCK / 4]);
+/* d of each row, as it stands at byte `at`. */
+typedef __m256 d_fn(const uint8_t *const p[ROWS], size_t at);
 
 /* Shifts the bits of every byte from place `from` to place `to` and keeps those in the mask. */
 INLINE __m256i bits_at(__m256i v, int from, int to, char mask) {
@@ -203,6 +207,17 @@ INLINE __m256i whole_bytes(const __m256i *raw, int i, int j) {
 
 /* ---- panels ---------------------------------------------------------------------------------- */
 
+/* PANEL inputs of sixteen rows, or of eight where bytes are split. */
+typedef struct {
+    uint8_t q[PANEL / 4][VECTORS][ROWS][4] __attribute__((aligned(32)));
+    __m256i scale[PANEL / 16][VECTORS];  /* of a sub-block, in the form that the tier multiplies with */
+    __m256i factor[PANEL / 32][VECTORS]; /* int16 pairs, for the sums of two sub-blocks: minimums, or offset x scale */
+    __m256 d[PANEL / 16][VECTORS], dmin[PANEL / 32][VECTORS];
+} panel;
+
+/* Blocks `at` and at + 1 of a type that keeps two blocks of 32 in one; such have a d for each sub-block of 16. */
+typedef void fill_two_fn(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v);
+
 /* What a type is, as constants of the functions that are made for it. */
 typedef struct {
     size_t block, sub, bytes;
@@ -210,20 +225,15 @@ typedef struct {
     weights_fn *weights;
     load_fn *load;          /* of super-blocks */
     scales_fn *scales;      /* of super-blocks */
+    decode_fn *decode;      /* of super-blocks, in place of weights and load */
+    d_fn *d;                /* NULL: a half */
+    fill_two_fn *fill_two;  /* NULL: a block at a time */
     bool has_min, has_bits; /* minimums; fifth bits before a block's nibbles */
     int offset;             /* of a super-block: its logarithm */
     bool split;             /* its bytes fill both vectors: the upper four bits and the lower four */
     size_t fit;             /* AVX2: how many sums of two products an int16 holds */
     size_t exact;           /* AVX-VNNI: how many sub-blocks a float32 sums up exactly */
 } shape;
-
-/* PANEL inputs of sixteen rows, or of eight where bytes are split. */
-typedef struct {
-    uint8_t q[PANEL / 4][VECTORS][ROWS][4] __attribute__((aligned(32)));
-    __m256i scale[PANEL / 16][VECTORS];  /* of a sub-block, in the form that the tier multiplies with */
-    __m256i factor[PANEL / 32][VECTORS]; /* int16 pairs, for the sums of two sub-blocks: minimums, or offset x scale */
-    __m256 d[PANEL / 32][VECTORS], dmin[PANEL / 32][VECTORS];
-} panel;
 
 /* Byte k of each word of `bytes`, signed, in the form of panel.scale. */
 typedef __m256i scale_form_fn(__m256i bytes, int k);
@@ -239,6 +249,21 @@ INLINE __m256i two_bytes(__m256i v, int k, int l) {
     return _mm256_srai_epi16(_mm256_shuffle_epi8(v, order), 8);
 }
 
+/* Weights 4 i to 4 i + 3 of eight rows. */
+INLINE void put_weights(panel *out, size_t i, size_t v, __m256i w, bool split) {
+    __m256i *to = (void *)out->q[i];
+    if (split) {
+        to[0] = bits_at(w, 4, 0, 15);
+        to[1] = bits_at(w, 0, 0, 15);
+    } else {
+        to[v] = w;
+    }
+}
+
+INLINE __m256 d_of(const uint8_t *const p[ROWS], size_t at, const shape s) {
+    return s.d ? s.d(p, at) : halves(p, at);
+}
+
 /* Block `at` of the panel, of eight rows. */
 INLINE void fill_256(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v, const shape s,
                      scale_form_fn *scale_form) {
@@ -251,15 +276,21 @@ INLINE void fill_256(panel *out, const uint8_t *const p[ROWS], size_t at, size_t
         __m256i f = two_bytes(s.has_min ? min[i / 4] : scale[i / 4], i % 4, i % 4 + 1);
         out->factor[at * 8 + (size_t)i / 2][v] = s.has_min ? f : _mm256_slli_epi16(f, s.offset);
     }
-    UNROLL for (int j = 0; j < 8; j += 4) {
-        UNROLL for (int i = 0; i < 8; i++) {
-            s.load(p, raw, (size_t)i, (size_t)j);
-            UNROLL for (int k = j; k < j + 4; k++) {
-                _mm256_store_si256((void *)out->q[at * 64 + (size_t)(8 * i + k)][v], s.weights(raw, i, k));
+    if (s.decode) {
+        __m256i w[QUANT_MAX_BLOCK / 4];
+        s.decode(p, w);
+        for (size_t i = 0; i < 64; i++) put_weights(out, at * 64 + i, v, w[i], s.split);
+    } else {
+        UNROLL for (int j = 0; j < 8; j += 4) {
+            UNROLL for (int i = 0; i < 8; i++) {
+                s.load(p, raw, (size_t)i, (size_t)j);
+                UNROLL for (int k = j; k < j + 4; k++) {
+                    put_weights(out, at * 64 + (size_t)(8 * i + k), v, s.weights(raw, i, k), s.split);
+                }
             }
         }
     }
-    out->d[at][v] = halves(p, s.at);
+    out->d[at][v] = d_of(p, s.at, s);
     if (s.has_min) out->dmin[at][v] = halves(p, s.at + 2);
 }
 
@@ -270,16 +301,8 @@ INLINE void fill_32(panel *out, const uint8_t *const p[ROWS], size_t skip, size_
     transpose(weights, 0, raw);
     if (s.has_bits) raw[4] = words(p, skip + s.at - 4);
     if (s.weights == whole_bytes) transpose(weights, 16, raw);
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m256i w = s.weights(raw, 0, j), *to = (void *)out->q[at * 8 + (size_t)j];
-        if (s.split) {
-            to[0] = bits_at(w, 4, 0, 15);
-            to[1] = bits_at(w, 0, 0, 15);
-        } else {
-            to[v] = w;
-        }
-    }
-    out->d[at][v] = halves(p, skip);
+    UNROLL for (int j = 0; j < 8; j++) put_weights(out, at * 8 + (size_t)j, v, s.weights(raw, 0, j), s.split);
+    out->d[at][v] = d_of(p, skip, s);
     if (s.has_min) out->dmin[at][v] = halves(p, skip + 2); /* negated, as it stands in the file */
 }
 
@@ -365,6 +388,7 @@ INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t fi
             continue;
         }
         size_t b = 0;
+        for (; s.fill_two && b < n; b += 2, advance(p, 2 * s.bytes)) s.fill_two(out, p, b, v);
         for (; b + 4 <= n; b += 4, advance(p, 4 * s.bytes)) {
             UNROLL for (size_t i = 0; i < 4; i++) fill_32(out, p, i * s.bytes, b + i, v, s);
         }
@@ -400,13 +424,13 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
     }
 }
 
-/* A type's slot, made of the tier's own scale_form, tile_256, tile_32 and TILE. */
+/* A type's slot, made of the tier's own scale_form, tile_256, tile_32, tile_16 and TILE. */
 #define SLOT(type, ...)                                                                                                \
     static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
         const shape s = {__VA_ARGS__};                                                                                 \
-        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form, s.block == 256 ? tile_256 : tile_32, TILE,  \
-                 s);                                                                                                   \
+        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form,                                             \
+                 s.block == 256 ? tile_256 : s.sub == 32 ? tile_32 : tile_16, TILE, s);                                \
     }
 
 /*   block sub bytes at */

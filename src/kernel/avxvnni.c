@@ -3,6 +3,7 @@
  * The sum of a sub-block meets its scale as a float32, in one fused multiply-add that is exact as long as sums stay
  * below 2^24; each type says for how many sub-blocks that holds (`exact`). Offsets are part of where a sum starts.
  */
+#include "kernel/avx2_iq.h"
 #include "kernel/avx2_vectors.h"
 
 enum { TILE = MAX_TILE, SPLIT_BYTES = false };
@@ -56,9 +57,9 @@ INLINE void tile_products(const uint8_t (*w)[VECTORS][ROWS][4], size_t count, co
     }
 }
 
-/* Where the sums of a block's sub-blocks of 16 start: at minus their offset. */
-INLINE void starts_of_subs(const int16_t *sum, int log_offset, int32_t out[16]) {
-    for (size_t i = 0; i < 16; i += 8) {
+/* Where the sums of a block's n sub-blocks start: at minus their offset. */
+INLINE void starts_of_subs(const int16_t *sum, size_t n, int log_offset, int32_t out[16]) {
+    for (size_t i = 0; i < n; i += 8) {
         __m256i v = _mm256_cvtepi16_epi32(_mm_loadu_si128((const void *)(sum + i)));
         v = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(v, log_offset));
         _mm256_storeu_si256((void *)(out + i), v);
@@ -95,11 +96,8 @@ INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *
     int32_t start[TILE][16];
     int16_t sums[TILE][16];
     for (size_t t = 0; t < n; t++) {
-        if (s.has_min) {
-            sums_of_subs(sum + t * 16, s.sub, sums[t]);
-        } else {
-            starts_of_subs(sum + t * 16, s.offset, start[t]);
-        }
+        sums_of_subs(sum + t * 16, s.sub, sums[t]);
+        if (!s.has_min) starts_of_subs(sums[t], n_subs, s.offset, start[t]);
     }
     if (n_subs / s.exact <= 2) { /* the sum of two exact halves rounds as the integer's conversion would */
         tile_exact(p, at, q, 0, start, n, product, s);
@@ -161,12 +159,30 @@ INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *s
     }
 }
 
+/* A block of two sub-blocks with a d of their own. */
+INLINE void tile_16(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    __m256 acc[MAX_TILE][VECTORS], const shape s) {
+    for (size_t i = 0; i < 2; i++) {
+        __m256i total[TILE][VECTORS];
+        for (size_t t = 0; t < n; t++) {
+            for (size_t v = 0; v < VECTORS; v++) total[t][v] = _mm256_set1_epi32(-s.offset * sum[2 * t + i]);
+        }
+        tile_products(p->q + at * 8 + 4 * i, 16, q + 16 * i, 32, n, total);
+        for (size_t t = 0; t < n; t++) {
+            for (size_t v = 0; v < VECTORS; v++) {
+                chain_32(&acc[t][v], _mm256_cvtepi32_ps(total[t][v]), total[t][v], p, 2 * at + i, v, scale[t], false);
+            }
+        }
+    }
+}
+
 BLOCK_SLOTS
+IQ_SLOTS
 PLAIN_SLOTS
 
 const kernels kernels_avxvnni = {
     .name = "avxvnni",
     .matmul_any = g_matmul_any,
-    .matmul = {BLOCK_SLOT_TABLE, PLAIN_SLOT_TABLE},
+    .matmul = {BLOCK_SLOT_TABLE, IQ_SLOT_TABLE, PLAIN_SLOT_TABLE},
     VECTOR_SLOT_TABLE,
 };

@@ -63,7 +63,7 @@ extern const int8_t iq4_values[16];  /* IQ4_NL, IQ4_XS */
 extern const int8_t e2m1_values[16]; /* twice the E2M1 number: MXFP4, NVFP4 */
 
 /* What a scale stands for, halved since e2m1_values are doubled. E8M0 is a power of two; 255, which the OCP's
- * specification calls NaN, is 2^127, as ggml has it. UE4M3 has a bias of 7; 0x7F is zero, its top bit is not read. */
+ * specification calls NaN, is 2^127, as ggml has it. UE4M3 has a bias of 7; 0x7F (not 0xFF) is zero, else its top bit is not read. */
 float e8m0_half(uint8_t e);
 float ue4m3_half(uint8_t e);
 

@@ -131,6 +131,16 @@ static const kernels *scalar, *tier;
 
 static bool same(const float *a, const float *b, size_t n) { return memcmp(a, b, n * sizeof *a) == 0; }
 
+/* A slot that is wrong is wrong many times: named once. */
+static void check_slot(bool holds, const char *slot) {
+    static const char *last_slot;
+    static const kernels *last_tier;
+    if (!holds && (slot != last_slot || tier != last_tier)) fprintf(stderr, "%s: %s differs\n", tier->name, slot);
+    if (!holds) last_slot = slot, last_tier = tier;
+    checks_failed += !holds;
+    checks_made++;
+}
+
 /* A matrix with what it multiplies. */
 typedef struct {
     matrix w;
@@ -165,7 +175,7 @@ static void check_pieces(quant_type type, size_t n_blocks, size_t n_out, size_t 
     memset(got, 0xA5, n * sizeof *got);
     for (size_t r = 0; r < n_out; r += piece)
         kernels_matmul(tier, type)(&p.w, &p.a, n_tok, r, r + piece < n_out ? r + piece : n_out, got, n_out);
-    CHECK(same(want, got, n));
+    check_slot(same(want, got, n), quant_types[type].name);
     release_all();
 }
 
