@@ -15,7 +15,8 @@
 
 /* The order of vpshufb that brings bytes a to d of every lane. */
 INLINE __m256i lane_bytes(int a, int b, int c, int d) {
-    const __m256i base = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404, 0x08080808, 0x0C0C0C0C);
+    const __m256i base =
+        _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404, 0x08080808, 0x0C0C0C0C);
     return _mm256_add_epi8(base, _mm256_set1_epi32(a | b << 8 | c << 16 | d << 24));
 }
 
