@@ -10,44 +10,12 @@
  * Sdot takes signed bytes. A step leaves the weights unsigned, which they can be up to 127, and takes their offset off
  * through the sums of activations, exactly as minimums; a panel holds them with the offset subtracted.
  */
-#include <arm_neon.h>
+#include "kernel/neon.h"
+#include "kernel/neon_iq.h"
 
-#include "kernel/generic.h"
+enum { QUADS = ROWS / QUAD, MAX_STEP = 12, TILE = 4, PANEL = 1024 };
 
-enum { QUAD = 4, ROWS = 8, QUADS = ROWS / QUAD, MAX_STEP = 12, TILE = 4, PANEL = 1024 };
-
-/* What is constant about a type of blocks. */
-typedef struct {
-    size_t bytes, sub;
-    size_t at_d, at_min; /* where in a block its halves stand */
-    bool has_min;
-    int offset; /* what unsigned weights are too large by */
-} shape;
-
-/* ---- four and eight rows --------------------------------------------------------------------- */
-
-/* Lane i of the result is the sum of all lanes of v[i]. */
-INLINE int32x4_t sum_four(const int32x4_t v[QUAD]) {
-    return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3]));
-}
-
-INLINE uint16_t half_bits(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-INLINE uint32_t word(const uint8_t *p) {
-    uint32_t u;
-    memcpy(&u, p, sizeof u);
-    return u;
-}
-
-/* The halves that stand at `at` in four rows. */
-INLINE float32x4_t halves(const uint8_t *const row[QUAD], size_t at) {
-    uint16x4_t h = {half_bits(row[0] + at), half_bits(row[1] + at), half_bits(row[2] + at), half_bits(row[3] + at)};
-    return vcvt_f32_f16(vreinterpret_f16_u16(h));
-}
+/* ---- eight rows ------------------------------------------------------------------------------ */
 
 /* Where the eight rows from `row` on begin, of which n exist: rows past the end repeat the first and are not stored. */
 INLINE void find_rows(const matrix *w, size_t row, size_t n, const uint8_t *rows[ROWS]) {
@@ -78,20 +46,7 @@ INLINE float32x4_t subtract_minimum(float32x4_t acc, int32x4_t minimum, float32x
     return vfmsq_f32(acc, vcvtq_f32_s32(minimum), vmulq_n_f32(dmin, scale));
 }
 
-/* ---- super-blocks of 256 in registers -------------------------------------------------------- */
-
-typedef struct {
-    uint8x16_t q[16];    /* unsigned */
-    int32x4_t scale[4];  /* of every sub-block: sixteen, or eight */
-    int16x8_t factor[2]; /* what sums of activations are multiplied by: minimums, or the offset times scales */
-} row_block;
-
-typedef void load_256_fn(const uint8_t *p, row_block *out);
-
-INLINE void widen_scales(int16x8_t scales, int32x4_t out[2]) {
-    out[0] = vmovl_s16(vget_low_s16(scales));
-    out[1] = vmovl_high_s16(scales);
-}
+/* ---- how super-blocks come apart ------------------------------------------------------------- */
 
 INLINE int16x8_t widen_bytes(uint64_t bytes) { return vreinterpretq_s16_u16(vmovl_u8(vcreate_u8(bytes))); }
 
@@ -199,7 +154,7 @@ INLINE int32x4_t block_product(const row_block *w, const int8_t *a, const int16_
     int16x8_t sums[2] = {vld1q_s16(sum), vld1q_s16(sum + 8)};
     if (type->sub == 32) sums[0] = vpaddq_s16(sums[0], sums[1]);
     int32x4_t other = vdupq_n_s32(0), p = vdupq_n_s32(0);
-    for (size_t i = 0; i < 32 / type->sub; i++) {
+    for (size_t i = 0; i < 32 / type->sub && (type->has_min || type->offset); i++) {
         other = vmlal_s16(other, vget_low_s16(w->factor[i]), vget_low_s16(sums[i]));
         other = vmlal_high_s16(other, w->factor[i], sums[i]);
     }
@@ -236,7 +191,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
                     product[t][r] = block_product(&block, a->q + at * 256, a->sum + at * 16, type, &minimum[t][r]);
                 }
             }
-            float32x4_t d = halves(quad, begin + type->at_d), dmin = halves(quad, begin + type->at_min);
+            float32x4_t d = d_of(quad, begin + type->at_d, type), dmin = halves(quad, begin + type->at_min);
             for (size_t t = 0; t < n_tok; t++) {
                 float scale = a->scale[b * n_tok + t];
                 acc[t][i] = add_product(acc[t][i], sum_four(product[t]), d, scale);
@@ -248,8 +203,6 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
 }
 
 /* ---- a few tokens: blocks of 32 -------------------------------------------------------------- */
-
-typedef void load_32_fn(const uint8_t *p, uint8x16_t q[2]);
 
 INLINE void load_nibbles(const uint8_t *p, uint8x16_t q[2]) {
     uint8x16_t v = vld1q_u8(p);
@@ -317,12 +270,48 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
                     product[t][r] = vdotq_s32(p, vreinterpretq_s8_u8(q[1]), vld1q_s8(x + 16));
                 }
             }
-            float32x4_t d = halves(quad, begin + type->at_d), m = halves(quad, begin + type->at_min);
+            float32x4_t d = d_of(quad, begin + type->at_d, type), m = halves(quad, begin + type->at_min);
             for (size_t t = 0; t < n_tok; t++) {
                 size_t at = b * n_tok + t;
                 int sum = sum_32(a->sum + 2 * at);
                 int32x4_t p = vsubq_s32(sum_four(product[t]), vdupq_n_s32(type->offset * sum));
                 acc[t][i] = chain_32(acc[t][i], p, d, m, a->scale[at], sum, type->has_min);
+            }
+        }
+    }
+    for (size_t t = 0; t < n_tok; t++) store_rows(y + t * y_stride + row, acc[t], n);
+}
+
+/* ---- a few tokens: NVFP4 --------------------------------------------------------------------- */
+
+/* Blocks of 64, which meet two blocks of activations; each part of 16 has a d of its own. */
+INLINE void step_16(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, bool more, float *y,
+                    size_t y_stride, load_parts_fn *load, const shape *type) {
+    float32x4_t acc[MAX_STEP][QUADS];
+    const uint8_t *rows[ROWS];
+    find_rows(w, row, n, rows);
+    for (size_t t = 0; t < n_tok; t++) acc[t][0] = acc[t][1] = vdupq_n_f32(0);
+    for (size_t b = 0; b < w->n_in / 64; b++) {
+        for (size_t i = 0; i < QUADS; i++) {
+            int32x4_t product[MAX_STEP][4][QUAD];
+            const uint8_t *const *quad = rows + QUAD * i;
+            size_t begin = 2 * b * type->bytes;
+            for (size_t r = 0; r < QUAD; r++) {
+                if (more) __builtin_prefetch(quad[r] + ROWS * w->row_bytes + begin);
+                for (size_t part = 0; part < 4; part++) {
+                    int8x16_t q = vreinterpretq_s8_u8(load(quad[r] + begin, part));
+                    for (size_t t = 0; t < n_tok; t++) {
+                        const int8_t *x = a->q + ((2 * b + part / 2) * n_tok + t) * 32 + part % 2 * 16;
+                        product[t][part][r] = vdotq_s32(vdupq_n_s32(0), q, vld1q_s8(x));
+                    }
+                }
+            }
+            for (size_t part = 0; part < 4; part++) {
+                float32x4_t d = d_of(quad, begin + part, type);
+                for (size_t t = 0; t < n_tok; t++) {
+                    float scale = a->scale[(2 * b + part / 2) * n_tok + t];
+                    acc[t][i] = add_product(acc[t][i], sum_four(product[t][part]), d, scale);
+                }
             }
         }
     }
@@ -335,8 +324,8 @@ INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t 
 typedef struct {
     int32_t q[PANEL / 4][ROWS]; /* four weights each, signed */
     int32_t scale[PANEL / 16][ROWS];
-    int32_t min[PANEL / 64][ROWS]; /* of four sub-blocks each; four of these a super-block */
-    float d[PANEL / 32][ROWS];
+    int32_t min[PANEL / 64][ROWS];     /* of four sub-blocks each; four of these a super-block */
+    float d[PANEL / 16][ROWS];         /* of blocks, or of parts of 16 */
     float min_scale[PANEL / 32][ROWS]; /* dmin of super-blocks, m of blocks of 32 */
 } panel;
 
@@ -369,7 +358,7 @@ INLINE void fill_256(panel *p, const uint8_t *const row[QUAD], size_t begin, siz
         for (size_t r = 0; r < QUAD; r++) v[r] = block[r].scale[i];
         store_columns(v, p->scale + n_subs * at + 4 * i, first_row);
     }
-    vst1q_f32(p->d[at] + first_row, halves(row, begin + type->at_d));
+    vst1q_f32(p->d[at] + first_row, d_of(row, begin + type->at_d, type));
     if (!type->has_min) return;
     for (size_t r = 0; r < QUAD; r++) {
         const int16x8_t *f = block[r].factor;
@@ -388,8 +377,21 @@ INLINE void fill_32(panel *p, const uint8_t *const row[QUAD], size_t begin, size
         for (size_t r = 0; r < QUAD; r++) v[r] = without_offset(q[r][i], type->offset);
         store_columns(v, p->q + 8 * at + 4 * i, first_row);
     }
-    vst1q_f32(p->d[at] + first_row, halves(row, begin + type->at_d));
+    vst1q_f32(p->d[at] + first_row, d_of(row, begin + type->at_d, type));
     if (type->has_min) vst1q_f32(p->min_scale[at] + first_row, halves(row, begin + type->at_min));
+}
+
+/* Half a block of 64: its first where `at` is even, since panels begin with whole ones. */
+INLINE void fill_16(panel *p, const uint8_t *const row[QUAD], size_t begin, size_t at, size_t first_row,
+                    load_parts_fn *load, const shape *type) {
+    size_t block = begin - at % 2 * type->bytes;
+    for (size_t i = 0; i < 2; i++) {
+        size_t part = at % 2 * 2 + i;
+        int32x4_t v[QUAD];
+        for (size_t r = 0; r < QUAD; r++) v[r] = vreinterpretq_s32_u8(load(row[r] + block, part));
+        store_columns(v, p->q + 8 * at + 4 * i, first_row);
+        vst1q_f32(p->d[2 * at + i] + first_row, d_of(row, block + part, type));
+    }
 }
 
 INLINE int8x16_t bytes_at(const int32_t *p) { return vreinterpretq_s8_s32(vld1q_s32(p)); }
@@ -471,6 +473,20 @@ INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *s
         float32x4_t d = vld1q_f32(p->d[at] + QUAD * i), m = vld1q_f32(p->min_scale[at] + QUAD * i);
         for (size_t t = 0; t < n; t++) {
             acc[t][i] = chain_32(acc[t][i], total[t][i], d, m, scale[t], sum_32(sum + 2 * t), type->has_min);
+        }
+    }
+}
+
+INLINE void tile_16(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                    float32x4_t acc[TILE][QUADS], const shape *type) {
+    (void)sum, (void)type;
+    for (size_t part = 0; part < 2; part++) {
+        int32x4_t total[TILE][QUADS];
+        clear(total, n);
+        tile_inputs(p->q + 8 * at + 4 * part, q + 16 * part, 32, n, total);
+        for (size_t i = 0; i < QUADS; i++) {
+            float32x4_t d = vld1q_f32(p->d[2 * at + part] + QUAD * i);
+            for (size_t t = 0; t < n; t++) acc[t][i] = add_product(acc[t][i], total[t][i], d, scale[t]);
         }
     }
 }
@@ -628,8 +644,10 @@ INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* One slot a type, for blocks of `size`: what follows are the fields of its shape. A step of one token is compiled by
- * itself, so that its sums stay in registers. */
+enum { BLOCK_16 = 32, BLOCK_32 = 32, BLOCK_256 = 256 }; /* of activations */
+
+/* One slot a type, for blocks of `size` under one d: what follows are the fields of its shape. A step of one token is
+ * compiled by itself, so that its sums stay in registers. */
 #define SLOT(type, size, ...)                                                                                          \
     static const shape type##_shape = {__VA_ARGS__};                                                                   \
                                                                                                                        \
@@ -641,7 +659,7 @@ INLINE void plain_rows(const matrix *w, const activations *a, size_t n_tok, size
                               float *y, size_t y_stride) {                                                             \
         const shape *s = &type##_shape;                                                                                \
         if (n_tok > MAX_STEP) {                                                                                        \
-            prompt(w, a, n_tok, row_begin, row_end, y, y_stride, type##_fill, tile_##size, size, s);                   \
+            prompt(w, a, n_tok, row_begin, row_end, y, y_stride, type##_fill, tile_##size, BLOCK_##size, s);           \
             return;                                                                                                    \
         }                                                                                                              \
         for (size_t row = row_begin; row < row_end; row += ROWS) {                                                     \
@@ -666,23 +684,33 @@ SLOT(q4_k, 256, .bytes = 144, .sub = 32, .at_min = 2, .has_min = true)
 SLOT(q5_k, 256, .bytes = 176, .sub = 32, .at_min = 2, .has_min = true)
 SLOT(q6_k, 256, .bytes = 210, .sub = 16, .at_d = 208, .offset = 32)
 
+SLOT(iq4_nl, 32, .bytes = 18)
+SLOT(mxfp4, 32, .bytes = 17, .d = e8m0_halves)
+SLOT(nvfp4, 16, .bytes = 18, .d = ue4m3_halves) /* half a block */
+SLOT(iq1_s, 256, .bytes = 50, .sub = 32, .d = halves_8th)
+SLOT(iq1_m, 256, .bytes = 56, .sub = 16, .at_d = 48, .d = iq1_m_d)
+SLOT(iq2_xxs, 256, .bytes = 66, .sub = 32, .d = halves_8th)
+SLOT(iq2_xs, 256, .bytes = 74, .sub = 16, .d = halves_8th)
+SLOT(iq2_s, 256, .bytes = 82, .sub = 16, .d = halves_8th)
+SLOT(iq3_xxs, 256, .bytes = 98, .sub = 32, .d = halves_4th)
+SLOT(iq3_s, 256, .bytes = 110, .sub = 32)
+SLOT(iq4_xs, 256, .bytes = 136, .sub = 32)
+SLOT(tq1_0, 256, .bytes = 54, .sub = 32, .at_d = 52)
+SLOT(tq2_0, 256, .bytes = 66, .sub = 32, .at_d = 64)
+
 SLOT_PLAIN(f32, load_f32, 4)
 SLOT_PLAIN(f16, load_f16, 2)
 SLOT_PLAIN(bf16, load_bf16, 2)
 
 const kernels kernels_neon = {
     GENERIC_KERNELS("neon"),
-    .matmul = {[QUANT_F32] = f32_matmul,
-               [QUANT_F16] = f16_matmul,
-               [QUANT_BF16] = bf16_matmul,
-               [QUANT_Q4_0] = q4_0_matmul,
-               [QUANT_Q4_1] = q4_1_matmul,
-               [QUANT_Q5_0] = q5_0_matmul,
-               [QUANT_Q5_1] = q5_1_matmul,
-               [QUANT_Q8_0] = q8_0_matmul,
-               [QUANT_Q2_K] = q2_k_matmul,
-               [QUANT_Q3_K] = q3_k_matmul,
-               [QUANT_Q4_K] = q4_k_matmul,
-               [QUANT_Q5_K] = q5_k_matmul,
-               [QUANT_Q6_K] = q6_k_matmul},
+    .matmul = {[QUANT_F32] = f32_matmul,         [QUANT_F16] = f16_matmul,       [QUANT_BF16] = bf16_matmul,
+               [QUANT_Q4_0] = q4_0_matmul,       [QUANT_Q4_1] = q4_1_matmul,     [QUANT_Q5_0] = q5_0_matmul,
+               [QUANT_Q5_1] = q5_1_matmul,       [QUANT_Q8_0] = q8_0_matmul,     [QUANT_Q2_K] = q2_k_matmul,
+               [QUANT_Q3_K] = q3_k_matmul,       [QUANT_Q4_K] = q4_k_matmul,     [QUANT_Q5_K] = q5_k_matmul,
+               [QUANT_Q6_K] = q6_k_matmul,       [QUANT_IQ1_S] = iq1_s_matmul,   [QUANT_IQ1_M] = iq1_m_matmul,
+               [QUANT_IQ2_XXS] = iq2_xxs_matmul, [QUANT_IQ2_XS] = iq2_xs_matmul, [QUANT_IQ2_S] = iq2_s_matmul,
+               [QUANT_IQ3_XXS] = iq3_xxs_matmul, [QUANT_IQ3_S] = iq3_s_matmul,   [QUANT_IQ4_NL] = iq4_nl_matmul,
+               [QUANT_IQ4_XS] = iq4_xs_matmul,   [QUANT_TQ1_0] = tq1_0_matmul,   [QUANT_TQ2_0] = tq2_0_matmul,
+               [QUANT_MXFP4] = mxfp4_matmul,     [QUANT_NVFP4] = nvfp4_matmul},
 };
