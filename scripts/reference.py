@@ -692,7 +692,7 @@ class Model:
         if self.n_layer == self.arch.sqrt_scale_layers:
             return (self.n_embd / self.n_head) ** -0.5
         scale, mul = self.n_k**-0.5, 10 * self.key("rope.scaling.yarn_log_multiplier", 0.0)
-        if self.arch.yarn_squared and mul:
+        if self.arch.yarn_squared and mul and self.key("rope.scaling.type") == "yarn":
             scale *= magnitude(self.key("rope.scaling.factor", 1.0), mul) ** 2
         return scale
 
@@ -798,12 +798,13 @@ class Model:
     def expert(self, x, kind, layer, e):
         """x through expert e's matrix, and its bias."""
         name, split = "blk.%d.ffn_%s_exps" % (layer, kind), "blk.%d.ffn_%s.%d.weight" % (layer, kind, e)
-        if self.has(split):
-            return self.rounded(x, split) @ self.tensor(split).T
-        if kind != "down" and not self.has(name + ".weight"):
+        if kind != "down" and not self.has(split) and not self.has(name + ".weight"):
             both, half = "blk.%d.ffn_gate_up_exps.weight" % layer, 0 if kind == "gate" else 1
             return self.rounded(x, both) @ np.split(self.tensor(both)[e], 2)[half].T
-        y = self.rounded(x, name + ".weight") @ self.tensor(name + ".weight")[e].T
+        if self.has(split):
+            y = self.rounded(x, split) @ self.tensor(split).T
+        else:
+            y = self.rounded(x, name + ".weight") @ self.tensor(name + ".weight")[e].T
         return y + self.tensor(name + ".bias")[e] if self.has(name + ".bias") else y
 
     def experts(self, x, layer):

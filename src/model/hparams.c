@@ -374,6 +374,14 @@ static bool check_experts(const hparams *h, str name, const arch *a, gguf_error 
         return fail(err, GGUF_ERR_MODEL, "%.*s.expert_used_count is %u; it must be between 1 and expert_count %u",
                     STR_ARG(name), h->n_expert_used, h->n_expert);
     }
+    for (uint32_t i = 0; i < h->n_layer && !(a->has & PART(P_FFN)); i++) {
+        if (h->layer[i] & LAYER_EXPERTS) continue;
+        return fail(
+            err, GGUF_ERR_MODEL,
+            "by leading_dense_block_count %u and interleave_moe_layer_step %u layer %u has no experts, but every "
+            "layer of a %.*s model does",
+            h->n_dense_lead, h->expert_step, i, STR_ARG(name));
+    }
     if (h->n_expert_group <= 1) return true;
     if (h->n_expert % h->n_expert_group != 0) {
         return fail(err, GGUF_ERR_MODEL, "expert_count %u is not a multiple of expert_group_count %u", h->n_expert,

@@ -425,6 +425,11 @@ static const struct {
      "expert_used_count 2 is more than the 1 experts of 1 groups of 1"},
     {"--arch qwen3moe --set qwen3moe.expert_group_count=u32:4 --set qwen3moe.expert_group_used_count=u32:5",
      "expert_group_used_count is 5; it must be between 1 and expert_group_count 4"},
+    /* which crashed, since such a layer has no feed-forward at all */
+    {"--arch gpt-oss --set gpt-oss.leading_dense_block_count=u32:1",
+     "layer 0 has no experts, but every layer of a gpt-oss"},
+    {"--arch gpt-oss --set gpt-oss.interleave_moe_layer_step=u32:2",
+     "layer 0 has no experts, but every layer of a gpt-oss"},
     {"--arch qwen3 --set qwen3.expert_count=u32:8", "qwen3.expert_count is 8, but qwen3 models have no experts"},
     {"--arch qwen2moe --drop qwen2moe.expert_shared_feed_forward_length",
      "neither qwen2moe.expert_shared_feed_forward"},
