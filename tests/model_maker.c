@@ -380,6 +380,10 @@ static const struct {
     {"llama3-8b",
      "--embd 4096 --ff 14336 --layers 32 --heads 32 --kv-heads 8 --ctx 8192 --vocab 128256 --vocab-kind bpe "
      "--rope-base 500000 --type Q4_K_M"},
+    {"olmoe-7b",
+     "--arch olmoe --embd 2048 --layers 16 --heads 16 --kv-heads 16 --ctx 4096 --vocab 50304 --vocab-kind bpe "
+     "--key expert_count=u32:64 --key expert_used_count=u32:8 --key expert_feed_forward_length=u32:1024 "
+     "--type Q4_K_M"},
 };
 
 void model_spec_help(void) {
