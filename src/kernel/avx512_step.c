@@ -169,6 +169,22 @@ INLINE __m512i pair_q4_0(const uint8_t *p, bool two) { return nibble_pair(p, 2, 
 INLINE __m512i pair_q4_1(const uint8_t *p, bool two) { return nibble_pair(p, 4, 20, two); }
 INLINE __m512i pair_q5_0(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 6, 22, two), p + 2, 22, two); }
 INLINE __m512i pair_q5_1(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 8, 24, two), p + 4, 24, two); }
+
+/* The steps of IQ4, plus 128. */
+INLINE __m512i pair_iq4_nl(const uint8_t *p, bool two) {
+    const __m128i steps = _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
+                                        (char)181, (char)197, (char)217, (char)241);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(steps), nibble_pair(p, 2, 18, two));
+}
+
+/* The E2M1 numbers, doubled, plus 12. */
+INLINE __m512i e2m1_numbers(__m512i codes) {
+    const __m128i numbers = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(numbers), codes);
+}
+
+INLINE __m512i pair_mxfp4(const uint8_t *p, bool two) { return e2m1_numbers(nibble_pair(p, 1, 17, two)); }
+
 INLINE __m512i pair_q8_0(const uint8_t *p, bool two) {
     __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(p + 2)));
     if (two) v = _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)(p + 36)), 1);
@@ -184,8 +200,8 @@ typedef struct {
     heads_fn *heads;
     weights_fn *weights;
     pair_fn *pair;
-    bool has_min;
-    int offset; /* of a super-block: its logarithm */
+    bool has_min, power; /* power: d is E8M0, not a half */
+    int offset;          /* of a super-block: its logarithm */
 } shape;
 
 /* The chain of four rows over n blocks; lane 4 b + j of the arguments is block b of row j. */
@@ -267,6 +283,26 @@ INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t
                  _mm512_mul_ps(dmin, scale), s);
 }
 
+/* e8m0_half of the lowest byte of every lane. */
+INLINE __m512 e8m0_halves(__m512i v) {
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i e = _mm512_and_si512(v, _mm512_set1_epi32(255)), bits = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(e, one), tiny, bits));
+}
+
+/* ue4m3_half of the same. */
+INLINE __m512 ue4m3_halves(__m512i v) {
+    const __m512i seven = _mm512_set1_epi32(7), one = _mm512_set1_epi32(1);
+    __m512i e = _mm512_and_si512(v, _mm512_set1_epi32(255)), fraction = _mm512_and_si512(e, seven);
+    __m512i exponent = _mm512_and_si512(_mm512_srli_epi32(e, 3), _mm512_set1_epi32(15));
+    __mmask16 normal = _mm512_test_epi32_mask(exponent, exponent);
+    __m512i n = _mm512_mask_add_epi32(fraction, normal, fraction, _mm512_set1_epi32(8));
+    n = _mm512_mask_sllv_epi32(n, normal, n, _mm512_sub_epi32(exponent, one));
+    n = _mm512_maskz_mov_epi32(_mm512_cmpneq_epi32_mask(e, _mm512_set1_epi32(0x7F)), n);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(n), _mm512_set1_ps(0x1p-10f));
+}
+
 /* The same for blocks of 32, two a register. */
 INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
     __m512i dot[8];
@@ -287,12 +323,44 @@ INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t 
     __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot), sum_four(dot + 4)));
     /* exact: both are integers below 2^24, and so is the result */
     if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
-    return chain(acc, n, value, _mm512_mul_ps(low_halves(halves), scale), sum,
-                 _mm512_mul_ps(high_halves(halves), scale), s);
+    __m512 d = s.power ? e8m0_halves(halves) : low_halves(halves);
+    return chain(acc, n, value, _mm512_mul_ps(d, scale), sum, _mm512_mul_ps(high_halves(halves), scale), s);
+}
+
+/* The same for NVFP4's blocks of 64, which meet two blocks of activations: each 16 weights have a d of their own. */
+INLINE __m128 run_64(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+    /* eight bytes hold a part: low halves first */
+    const __m512i spread_parts = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i right = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
+    const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    for (size_t i = 0; i < n; i++, b++) {
+        __m512i act = _mm512_loadu_si512(a->q + b * 64), dot[4];
+        int d[4];
+        for (size_t j = 0; j < 4; j++) {
+            const uint8_t *p = g->at[j] + i * s.bytes;
+            _mm_prefetch(p + AHEAD, _MM_HINT_T0);
+            memcpy(&d[j], p, sizeof d[j]);
+            __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(p + 4)));
+            v = _mm512_srlv_epi64(_mm512_permutexvar_epi64(spread_parts, v), right);
+            dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), e2m1_numbers(low_nibbles(v)), act);
+        }
+        /* lane 4 part + row */
+        __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi32(d[0], d[1], d[2], d[3]));
+        bytes = _mm512_srlv_epi32(bytes, _mm512_slli_epi32(each, 3));
+        __m512i sums = _mm512_castsi128_si512(_mm_cvtepi16_epi32(_mm_loadl_epi64((const void *)(a->sum + 4 * b))));
+        sums = _mm512_mullo_epi32(_mm512_permutexvar_epi32(each, sums), _mm512_set1_epi32(s.offset));
+        __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum_four(dot), sums)), none = _mm512_setzero_ps();
+        __m128 scale = _mm_castpd_ps(_mm_load_sd((const void *)(a->scale + 2 * b)));
+        __m512 scales = _mm512_permutexvar_ps(_mm512_srli_epi32(each, 1), _mm512_castps128_ps512(scale));
+        acc = chain(acc, 4, value, _mm512_mul_ps(ue4m3_halves(bytes), scales), none, none, s);
+    }
+    return acc;
 }
 
 INLINE __m128 run(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
-    return s.block == 256 ? run_256(g, a, b, n, acc, s) : run_32(g, a, b, n, acc, s);
+    return s.block == 256  ? run_256(g, a, b, n, acc, s)
+           : s.block == 64 ? run_64(g, a, b, n, acc, s)
+                           : run_32(g, a, b, n, acc, s);
 }
 
 /* Four streams, a quarter of the rows each. */
@@ -343,6 +411,9 @@ SLOT(q4_1, 32, 20, .pair = pair_q4_1, .has_min = true)
 SLOT(q5_0, 32, 22, .pair = pair_q5_0, .offset = 16)
 SLOT(q5_1, 32, 24, .pair = pair_q5_1, .has_min = true)
 SLOT(q8_0, 32, 34, .pair = pair_q8_0, .offset = 128)
+SLOT(iq4_nl, 32, 18, .pair = pair_iq4_nl, .offset = 128)
+SLOT(mxfp4, 32, 17, .pair = pair_mxfp4, .power = true, .offset = 12)
+SLOT(nvfp4, 64, 36, .offset = 12)
 /*           bytes head d */
 SLOT(q2_k, 256, 84, 0, 80, heads_q2_k, weights_q2_k, .has_min = true)
 SLOT(q3_k, 256, 110, 94, 108, heads_q3_k, weights_q3_k, .offset = 2)
@@ -368,9 +439,10 @@ matmul_fn *const avx512_step[QUANT_TYPE_COUNT] = {
     [QUANT_IQ2_S] = avx512_step_iq2_s,
     [QUANT_IQ3_XXS] = avx512_step_iq3_xxs,
     [QUANT_IQ3_S] = avx512_step_iq3_s,
-    [QUANT_IQ4_NL] = avx512_step_iq4_nl,
+    [QUANT_IQ4_NL] = iq4_nl_step,
     [QUANT_IQ4_XS] = avx512_step_iq4_xs,
-    [QUANT_MXFP4] = avx512_step_mxfp4,
+    [QUANT_MXFP4] = mxfp4_step,
     [QUANT_TQ1_0] = avx512_step_tq1_0,
     [QUANT_TQ2_0] = avx512_step_tq2_0,
+    [QUANT_NVFP4] = nvfp4_step,
 };
