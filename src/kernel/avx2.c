@@ -1,7 +1,7 @@
 /*
  * AVX2 (with FMA and F16C). vpmaddubsw forms sums of two products in int16, which it saturates, so each type says how
- * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0 and
- * IQ4 go by halves of four bits.
+ * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0
+ * and IQ4 go by halves of four bits.
  */
 #include "kernel/avx2_iq.h"
 #include "kernel/avx2_vectors.h"

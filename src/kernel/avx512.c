@@ -298,6 +298,13 @@ void avx512_matmul(const matrix *w, const activations *a, size_t n_tok, size_t r
     }
 }
 
+/* Blocks of 64 in parts of sixteen have no panel: several tokens go with vectors of 256 bits. */
+static void nvfp4(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                  size_t y_stride) {
+    matmul_fn *fn = n_tok == 1 ? avx512_step[QUANT_NVFP4] : kernels_avx2.matmul[QUANT_NVFP4];
+    fn(w, a, n_tok, row_begin, row_end, y, y_stride);
+}
+
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 #define PANELS(name)                                                                                                   \
@@ -309,7 +316,8 @@ void avx512_matmul(const matrix *w, const activations *a, size_t n_tok, size_t r
 #define SLOTS(name, panels)                                                                                            \
     GENERIC_KERNELS_ALWAYS(name),                                                                                      \
         .quantize = avx512_quantize, .store = avx512_store, .attend_chunk = avx512_attend_chunk,                       \
-        .matmul = {PANELS(panels), [QUANT_F32] = avx512_f32, [QUANT_F16] = avx512_f16, [QUANT_BF16] = avx512_bf16}
+        .matmul = {PANELS(panels), [QUANT_NVFP4] = nvfp4, [QUANT_F32] = avx512_f32, [QUANT_F16] = avx512_f16,          \
+                   [QUANT_BF16] = avx512_bf16}
 
 const kernels kernels_avx512 = {SLOTS("avx512", avx512_matmul)};
 #ifdef HAVE_AMX

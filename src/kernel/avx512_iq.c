@@ -417,6 +417,10 @@ typedef struct {
 
 INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                 size_t y_stride, const shape s) {
+    if (n_tok == 1 && s.block == 32) {
+        avx512_step[w->type](w, a, 1, row_begin, row_end, y, y_stride);
+        return;
+    }
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n = row_end - row < ROWS ? row_end - row : ROWS;
         if (s.block == 256) {
