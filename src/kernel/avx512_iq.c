@@ -417,7 +417,7 @@ typedef struct {
 
 INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                 size_t y_stride, const shape s) {
-    if (n_tok == 1 && s.block == 32) {
+    if (n_tok == 1 && (s.block == 32 || s.pairs)) {
         avx512_step[w->type](w, a, 1, row_begin, row_end, y, y_stride);
         return;
     }

@@ -72,6 +72,25 @@ INLINE void heads_q3_k(__m512i bytes, heads *h) {
     heads_q6_k(_mm512_sub_epi8(or_bits(low, high, 0x30), _mm512_set1_epi8(32)), h);
 }
 
+/* Eight signed scales: four low bits each in bytes 4 to 7, two high ones in bytes 2 and 3, less 32. */
+INLINE void heads_iq4_xs(__m512i bytes, heads *h) {
+    const __m512i low_at =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1));
+    const __m512i right = _mm512_set1_epi32(4 << 16);
+    const __m512i high_right = _mm512_broadcast_i32x4(_mm_setr_epi16(0, 2, 4, 6, 8, 10, 12, 14));
+    const __m512i twice = _mm512_set_epi16(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5,
+                                           4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    __m512i low = low_nibbles(_mm512_srlv_epi16(_mm512_shuffle_epi8(bytes, low_at), right));
+    __m512i words = _mm512_shuffle_epi8(bytes, _mm512_set1_epi16(0x0302));
+    __m512i high = _mm512_and_si512(_mm512_srlv_epi16(words, high_right), _mm512_set1_epi16(3));
+    __m512i s = _mm512_or_si512(low, _mm512_slli_epi16(high, 4));
+    s = _mm512_sub_epi16(s, _mm512_set1_epi16(32));
+    for (int i = 0; i < 2; i++) { /* the eight scales of two rows stand in 16 words */
+        __m512i from = _mm512_add_epi16(twice, _mm512_set1_epi16((short)(16 * i)));
+        h->factor[i] = h->scale[i] = _mm512_permutexvar_epi16(from, s);
+    }
+}
+
 /* Where the four blocks of four rows stand: lane 4 b + j is block b of row j, in bytes from row 0. */
 typedef struct {
     const uint8_t *at[4];
@@ -135,6 +154,18 @@ INLINE void weights_q3_k(const uint8_t *p, __m512i q[4]) {
     for (int i = 0; i < 4; i++) q[i] = or_bits(q[i], shift_halves(top, 2 * i - 2, 2 * i - 1), 4);
 }
 
+/* The steps of IQ4, plus 128. */
+INLINE __m512i iq4_steps(__m512i codes) {
+    const __m128i steps = _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
+                                        (char)181, (char)197, (char)217, (char)241);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(steps), codes);
+}
+
+/* In the order of run_256_whole: low halves of 32 bytes, then high ones. */
+INLINE void weights_iq4_xs(const uint8_t *p, __m512i q[4]) {
+    for (size_t i = 0; i < 4; i++) q[i] = iq4_steps(low_nibbles(shift_halves(twice(p + 8 + 32 * i), 0, 4)));
+}
+
 /* ---- blocks of 32, two a register ------------------------------------------------------------ */
 
 /* Two blocks, which lie side by side; of a single one the upper half is left undefined. */
@@ -170,12 +201,7 @@ INLINE __m512i pair_q4_1(const uint8_t *p, bool two) { return nibble_pair(p, 4, 
 INLINE __m512i pair_q5_0(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 6, 22, two), p + 2, 22, two); }
 INLINE __m512i pair_q5_1(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 8, 24, two), p + 4, 24, two); }
 
-/* The steps of IQ4, plus 128. */
-INLINE __m512i pair_iq4_nl(const uint8_t *p, bool two) {
-    const __m128i steps = _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
-                                        (char)181, (char)197, (char)217, (char)241);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(steps), nibble_pair(p, 2, 18, two));
-}
+INLINE __m512i pair_iq4_nl(const uint8_t *p, bool two) { return iq4_steps(nibble_pair(p, 2, 18, two)); }
 
 /* The E2M1 numbers, doubled, plus 12. */
 INLINE __m512i e2m1_numbers(__m512i codes) {
@@ -200,6 +226,7 @@ typedef struct {
     heads_fn *heads;
     weights_fn *weights;
     pair_fn *pair;
+    bool whole;          /* weights of a super-block are whole bytes, and d comes first */
     bool has_min, power; /* power: d is E8M0, not a half */
     int offset;          /* of a super-block: its logarithm */
 } shape;
@@ -244,6 +271,14 @@ INLINE __m512 each_four(__m128 v) {
     return _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(v));
 }
 
+/* Sixteen bytes of each row. */
+INLINE __m512i load_heads(const four_rows *g, size_t offset) {
+    __m512i bytes = _mm512_castsi128_si512(load_16(g->at[0] + offset));
+    bytes = _mm512_inserti32x4(bytes, load_16(g->at[1] + offset), 1);
+    bytes = _mm512_inserti32x4(bytes, load_16(g->at[2] + offset), 2);
+    return _mm512_inserti32x4(bytes, load_16(g->at[3] + offset), 3);
+}
+
 /* Four super-blocks from b on, or n where fewer are left, of four rows. */
 INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
     __m512i product[4], other[8];
@@ -251,12 +286,9 @@ INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
         const int8_t *act = a->q + (b + k) * 256;
-        __m512i part[4], bytes = _mm512_castsi128_si512(load_16(g->at[0] + offset + s.head_at));
+        __m512i part[4];
         heads h;
-        bytes = _mm512_inserti32x4(bytes, load_16(g->at[1] + offset + s.head_at), 1);
-        bytes = _mm512_inserti32x4(bytes, load_16(g->at[2] + offset + s.head_at), 2);
-        bytes = _mm512_inserti32x4(bytes, load_16(g->at[3] + offset + s.head_at), 3);
-        s.heads(bytes, &h);
+        s.heads(load_heads(g, offset + s.head_at), &h);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m512i q[4];
@@ -281,6 +313,48 @@ INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t
     if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
     return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
                  _mm512_mul_ps(dmin, scale), s);
+}
+
+/* The same with weights that are whole bytes: products of four a lane, which meet their scales as float32. Sums stay
+ * below 4 x 4 x 241 x 127 x 32 and so below 2^24: they are exact. */
+INLINE __m128 run_256_whole(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+    const __m512i chunks = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3);
+    __m512i product[4], other[8];
+#pragma GCC unroll 1
+    for (size_t i = 0; i < 4; i++) {
+        size_t k = i < n ? i : 0, offset = k * s.bytes;
+        __m512i part[4], act[4];
+        heads h;
+        s.heads(load_heads(g, offset + s.head_at), &h);
+        for (int v = 0; v < 4; v++) {
+            act[v] = _mm512_loadu_si512(a->q + (b + k) * 256 + 64 * v);
+            act[v] = _mm512_shuffle_i64x2(act[v], act[v], 0xD8);
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            __m512i q[4];
+            const uint8_t *p = g->at[j] + offset;
+            for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
+            s.weights(p, q);
+            __m256i two = _mm512_extracti64x4_epi64(h.scale[j / 2], 1);
+            if (j % 2 == 0) two = _mm512_castsi512_si256(h.scale[j / 2]);
+            __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(two)), sum = _mm512_setzero_ps();
+            for (int v = 0; v < 4; v++) {
+                __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[v], act[v]);
+                __m512i from = _mm512_add_epi32(chunks, _mm512_set1_epi32(4 * v));
+                sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(from, scale), sum);
+            }
+            part[j] = _mm512_cvtps_epi32(sum);
+        }
+        __m512i sums = twice((const uint8_t *)(a->sum + (b + k) * 16));
+        product[i] = sum_four(part);
+        other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
+        other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
+    }
+    __m512 d = low_halves(words_at(g, 0)), scale = each_four(four_scales(a, b, n)), none = _mm512_setzero_ps();
+    __m512i total = sum_halves(sum_four(other), sum_four(other + 4));
+    __m512i sum = _mm512_sub_epi32(sum_sixteen(product), _mm512_slli_epi32(total, (unsigned)s.offset));
+    return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), none, none, s);
 }
 
 /* e8m0_half of the lowest byte of every lane. */
@@ -358,9 +432,9 @@ INLINE __m128 run_64(const four_rows *g, const activations *a, size_t b, size_t 
 }
 
 INLINE __m128 run(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
-    return s.block == 256  ? run_256(g, a, b, n, acc, s)
-           : s.block == 64 ? run_64(g, a, b, n, acc, s)
-                           : run_32(g, a, b, n, acc, s);
+    if (s.block == 32) return run_32(g, a, b, n, acc, s);
+    if (s.block == 64) return run_64(g, a, b, n, acc, s);
+    return s.whole ? run_256_whole(g, a, b, n, acc, s) : run_256(g, a, b, n, acc, s);
 }
 
 /* Four streams, a quarter of the rows each. */
@@ -420,6 +494,7 @@ SLOT(q3_k, 256, 110, 94, 108, heads_q3_k, weights_q3_k, .offset = 2)
 SLOT(q4_k, 256, 144, 0, 0, heads_six_bits, weights_q4_k, .has_min = true)
 SLOT(q5_k, 256, 176, 0, 0, heads_six_bits, weights_q5_k, .has_min = true)
 SLOT(q6_k, 256, 210, 192, 208, heads_q6_k, weights_q6_k, .offset = 5)
+SLOT(iq4_xs, 256, 136, 0, 0, heads_iq4_xs, weights_iq4_xs, .whole = true, .offset = 7)
 
 matmul_fn *const avx512_step[QUANT_TYPE_COUNT] = {
     [QUANT_Q4_0] = q4_0_step,
@@ -440,7 +515,7 @@ matmul_fn *const avx512_step[QUANT_TYPE_COUNT] = {
     [QUANT_IQ3_XXS] = avx512_step_iq3_xxs,
     [QUANT_IQ3_S] = avx512_step_iq3_s,
     [QUANT_IQ4_NL] = iq4_nl_step,
-    [QUANT_IQ4_XS] = avx512_step_iq4_xs,
+    [QUANT_IQ4_XS] = iq4_xs_step,
     [QUANT_MXFP4] = mxfp4_step,
     [QUANT_TQ1_0] = avx512_step_tq1_0,
     [QUANT_TQ2_0] = avx512_step_tq2_0,
