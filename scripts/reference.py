@@ -537,7 +537,7 @@ class Model:
         self.scale = lambda k: key(k, scale.get(k, 0)) or 1
         self.temperature = key("attention.temperature_scale", scale.get("attention.temperature_scale", 0))
         self.n_ctx_orig = key("rope.scaling.original_context_length", key("context_length"))
-        self.parallel = key("use_parallel_residual", a.parallel)
+        self.parallel = a.parallel and key("use_parallel_residual", True)  # files say true of every StableLM
 
     def key(self, k, default=None):
         return self.file.keys.get("%s.%s" % (self.name, k), default)

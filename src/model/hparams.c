@@ -252,7 +252,9 @@ static void fill_scales(const gguf_file *f, str name, const arch *a, hparams *h)
     if (a->embd_scale_layers && h->n_layer == a->embd_scale_layers && h->attn_scale == 0)
         h->attn_scale = (float)(1 / sqrt((double)h->n_embd / h->n_head));
     if (!h->temperature_length) h->temperature_length = h->n_ctx_orig;
-    if (!has_key(f, name, "use_parallel_residual")) h->parallel = (a->traits & A_PARALLEL) != 0;
+    /* The key may only take it back: converters say true of every StableLM, whose tensors tell which are. */
+    if (!has_key(f, name, "use_parallel_residual")) h->parallel = true;
+    if (!(a->traits & A_PARALLEL)) h->parallel = false;
 }
 
 static void fill_experts(const gguf_file *f, str name, const arch *a, hparams *h) {

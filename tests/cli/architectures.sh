@@ -40,4 +40,12 @@ make-model $mixtral --split-experts --drop-tensor blk.1.ffn_down.2.weight lost.g
 expect 3 gguf-run -m lost.gguf -p x
 check "an expert that is missing is named" says 'the tensor blk.1.ffn_down.2.weight is missing'
 
+# converters write the key as true for every StableLM; only the tensors tell
+stablelm="--arch stablelm --embd 64 --ff 32 --layers 2 --heads 4 --vocab 300"
+make-model $stablelm plain.gguf
+make-model $stablelm --set stablelm.use_parallel_residual=bool:1 claims.gguf
+expect 0 gguf-eval -m plain.gguf --ids $ids --logits a.f32
+expect 0 gguf-eval -m claims.gguf --ids $ids --logits b.f32
+check "a StableLM with two norms is not parallel, whatever its key says" cmp a.f32 b.f32
+
 finish
