@@ -3,7 +3,7 @@
  * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0
  * and IQ4 go by halves of four bits.
  */
-#include "kernel/avx2_iq.h"
+#include "kernel/avx2_step.h"
 #include "kernel/avx2_vectors.h"
 
 enum { TILE = 4, SPLIT_BYTES = true };

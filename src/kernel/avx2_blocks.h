@@ -218,16 +218,24 @@ typedef struct {
 /* Blocks `at` and at + 1 of a type that keeps two blocks of 32 in one; such have a d for each sub-block of 16. */
 typedef void fill_two_fn(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v);
 
+/* A block of one row, for avx2_step.h: a super-block, or 32 weights. */
+typedef struct row_block row_block;
+typedef void row_256_fn(const uint8_t *p, row_block *out);
+typedef __m256i row_32_fn(const uint8_t *p);
+
 /* What a type is, as constants of the functions that are made for it. */
 typedef struct {
     size_t block, sub, bytes;
     size_t at; /* where a block of 32 has its nibbles or bytes; where a super-block has d, and dmin behind it */
     weights_fn *weights;
-    load_fn *load;          /* of super-blocks */
-    scales_fn *scales;      /* of super-blocks */
-    decode_fn *decode;      /* of super-blocks, in place of weights and load */
-    d_fn *d;                /* NULL: a half */
-    fill_two_fn *fill_two;  /* NULL: a block at a time */
+    load_fn *load;         /* of super-blocks */
+    scales_fn *scales;     /* of super-blocks */
+    decode_fn *decode;     /* of super-blocks, in place of weights and load */
+    d_fn *d;               /* NULL: a half */
+    fill_two_fn *fill_two; /* NULL: a block at a time */
+    row_256_fn *row_256;   /* NULL, both: one token goes the way of many */
+    row_32_fn *row_32;
+    bool is_signed;         /* what these give */
     bool has_min, has_bits; /* minimums; fifth bits before a block's nibbles */
     int offset;             /* of a super-block: its logarithm */
     bool split;             /* its bytes fill both vectors: the upper four bits and the lower four */
@@ -260,9 +268,7 @@ INLINE void put_weights(panel *out, size_t i, size_t v, __m256i w, bool split) {
     }
 }
 
-INLINE __m256 d_of(const uint8_t *const p[ROWS], size_t at, const shape s) {
-    return s.d ? s.d(p, at) : halves(p, at);
-}
+INLINE __m256 d_of(const uint8_t *const p[ROWS], size_t at, const shape s) { return s.d ? s.d(p, at) : halves(p, at); }
 
 /* Block `at` of the panel, of eight rows. */
 INLINE void fill_256(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v, const shape s,
@@ -424,27 +430,40 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
     }
 }
 
-/* A type's slot, made of the tier's own scale_form, tile_256, tile_32, tile_16 and TILE. */
+/* A type's slot, made of the tier's own scale_form, tile_256, tile_32, tile_16 and TILE, and of step (avx2_step.h). */
 #define SLOT(type, ...)                                                                                                \
     static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
         const shape s = {__VA_ARGS__};                                                                                 \
+        if (n_tok == 1 && (s.row_256 || s.row_32)) {                                                                   \
+            step(w, a, row_begin, row_end, y, s);                                                                      \
+            return;                                                                                                    \
+        }                                                                                                              \
         multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form,                                             \
-                 s.block == 256 ? tile_256 : s.sub == 32 ? tile_32 : tile_16, TILE, s);                                \
+                 s.block == 256 ? tile_256                                                                             \
+                 : s.sub == 32  ? tile_32                                                                              \
+                                : tile_16,                                                                              \
+                 TILE, s);                                                                                             \
     }
 
 /*   block sub bytes at */
 #define BLOCK_SLOTS                                                                                                    \
-    SLOT(q4_0, 32, 32, 18, 2, nibbles, .offset = 8, .fit = 8)                                                          \
-    SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8)                                                      \
-    SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4)                              \
-    SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4)                           \
-    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .split = SPLIT_BYTES, .fit = 8)                              \
-    SLOT(q2_k, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true, .fit = 8, .exact = 16)          \
-    SLOT(q3_k, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .fit = 8, .exact = 16)            \
-    SLOT(q4_k, 256, 32, 144, 0, q4_k_weights, q4_k_load, q4_k_scales, .has_min = true, .fit = 8, .exact = 4)           \
-    SLOT(q5_k, 256, 32, 176, 0, q5_k_weights, q5_k_load, q4_k_scales, .has_min = true, .fit = 4, .exact = 2)           \
-    SLOT(q6_k, 256, 16, 210, 208, q6_k_weights, q6_k_load, q6_k_scales, .offset = 5, .fit = 2, .exact = 2)
+    SLOT(q4_0, 32, 32, 18, 2, nibbles, .offset = 8, .fit = 8, .row_32 = q4_0_row)                                      \
+    SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8, .row_32 = q4_1_row)                                  \
+    SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4, .row_32 = q5_0_row)          \
+    SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4, .row_32 = q5_1_row)       \
+    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = q8_0_row,          \
+         .is_signed = true)                                                                                            \
+    SLOT(q2_k, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true, .fit = 8, .exact = 16,          \
+         .row_256 = q2_k_row)                                                                                          \
+    SLOT(q3_k, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .fit = 8, .exact = 16,            \
+         .row_256 = q3_k_row)                                                                                          \
+    SLOT(q4_k, 256, 32, 144, 0, q4_k_weights, q4_k_load, q4_k_scales, .has_min = true, .fit = 8, .exact = 4,           \
+         .row_256 = q4_k_row)                                                                                          \
+    SLOT(q5_k, 256, 32, 176, 0, q5_k_weights, q5_k_load, q4_k_scales, .has_min = true, .fit = 4, .exact = 2,           \
+         .row_256 = q5_k_row)                                                                                          \
+    SLOT(q6_k, 256, 16, 210, 208, q6_k_weights, q6_k_load, q6_k_scales, .offset = 5, .fit = 2, .exact = 2,             \
+         .row_256 = q6_k_row)
 
 #define BLOCK_SLOT_TABLE                                                                                               \
     [QUANT_Q4_0] = q4_0_matmul, [QUANT_Q4_1] = q4_1_matmul, [QUANT_Q5_0] = q5_0_matmul, [QUANT_Q5_1] = q5_1_matmul,    \

@@ -407,10 +407,11 @@ INLINE void fill_nvfp4(panel *out, const uint8_t *const p[ROWS], size_t at, size
 /*   block sub bytes at; super-blocks: offsets are logarithms. Sums of `exact` sub-blocks stay below 2^24, for example
  *   32 weights x 127 x 127 x a scale of 32 for IQ4_XS. */
 #define IQ_SLOTS                                                                                                       \
-    SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .split = SPLIT_BYTES, .fit = 8)                         \
-    SLOT(mxfp4, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .fit = 4)                                \
+    SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = iq4_nl_row,   \
+         .is_signed = true)                                                                                            \
+    SLOT(mxfp4, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .fit = 4, .row_32 = mxfp4_row)           \
     SLOT(iq4_xs, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7, .split = SPLIT_BYTES,       \
-         .fit = 8, .exact = 1)                                                                                         \
+         .fit = 8, .exact = 1, .row_256 = iq4_xs_row, .is_signed = true)                                               \
     SLOT(iq2_xxs, 256, 32, 66, 0, .decode = iq2_xxs_decode, .scales = iq2_xxs_scales, .d = halves_8th, .offset = 6,    \
          .fit = 1, .exact = 2)                                                                                         \
     SLOT(iq2_xs, 256, 16, 74, 0, .decode = iq2_xs_decode, .scales = iq2_xs_scales, .d = halves_8th, .offset = 6,       \

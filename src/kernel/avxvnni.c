@@ -3,7 +3,7 @@
  * The sum of a sub-block meets its scale as a float32, in one fused multiply-add that is exact as long as sums stay
  * below 2^24; each type says for how many sub-blocks that holds (`exact`). Offsets are part of where a sum starts.
  */
-#include "kernel/avx2_iq.h"
+#include "kernel/avx2_step.h"
 #include "kernel/avx2_vectors.h"
 
 enum { TILE = MAX_TILE, SPLIT_BYTES = false };
