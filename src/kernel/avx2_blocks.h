@@ -5,7 +5,7 @@
  * Sixteen rows at once, from the file's own layout: some blocks of theirs are transposed, four bytes at a time, so that
  * lanes are rows, and only then taken apart, so that one instruction serves eight rows, scales and minimums included.
  * The panel of unsigned bytes [K / 4][2][8 rows][4] that this makes stays in L1 while the tokens pass; a tile of tokens
- * keeps its sums in registers. One token goes the same way: taking apart costs less than the memory it waits for.
+ * keeps its sums in registers. One token goes the same way where its type has no better one (avx2_step.h).
  *
  * Weights are unsigned bytes w + offset, as the instructions want them; the offset comes off again through the sums of
  * activations, exactly as minimums do.

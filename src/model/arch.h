@@ -188,6 +188,8 @@ enum {
     A_TEMPERATURE_NOPE = 1 << 11, /* queries grow with the position only in layers without RoPE */
     A_ROPE_FINETUNED = 1 << 12,   /* rope.scaling.finetuned = false: no RoPE */
     A_YARN_FRACTIONS = 1 << 13,   /* YaRN's range of pairs is not rounded to whole ones */
+    A_FF_BY_USED = 1 << 14, /* files of early 2024 name only feed_forward_length: of all experts that are used, and
+                             * of the shared one */
 };
 
 /* What a key is where the file has none: value * n_embd ^ e * n_layer ^ l. */

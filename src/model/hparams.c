@@ -258,6 +258,10 @@ static void fill_scales(const gguf_file *f, str name, const arch *a, hparams *h)
 }
 
 static void fill_experts(const gguf_file *f, str name, const arch *a, hparams *h) {
+    if (a->traits & A_FF_BY_USED) {
+        if (!h->n_ff_exp && h->n_expert_used) h->n_ff_exp = h->n_ff / h->n_expert_used;
+        if (!h->n_ff_shared) h->n_ff_shared = h->n_ff;
+    }
     if (!h->n_ff_exp) h->n_ff_exp = h->n_ff;
     if (!h->n_ff_shared) h->n_ff_shared = h->n_expert_shared * h->n_ff_exp;
     if (!h->gating) h->gating = a->gating;

@@ -48,4 +48,12 @@ expect 0 gguf-eval -m plain.gguf --ids $ids --logits a.f32
 expect 0 gguf-eval -m claims.gguf --ids $ids --logits b.f32
 check "a StableLM with two norms is not parallel, whatever its key says" cmp a.f32 b.f32
 
+# as Qwen's first mixtures were converted: 64 = two experts of 32, and the shared one
+qwen="--arch qwen2moe --embd 64 --ff 64 --layers 2 --heads 4 --vocab 300 --key expert_feed_forward_length=u32:32 --key expert_shared_feed_forward_length=u32:64"
+make-model $qwen named.gguf
+make-model $qwen --drop qwen2moe.expert_feed_forward_length --drop qwen2moe.expert_shared_feed_forward_length old.gguf
+expect 0 gguf-eval -m named.gguf --ids $ids --logits a.f32
+expect 0 gguf-eval -m old.gguf --ids $ids --logits b.f32
+check "experts' sizes of a file that does not name them" cmp a.f32 b.f32
+
 finish

@@ -431,8 +431,7 @@ static const struct {
     {"--arch gpt-oss --set gpt-oss.interleave_moe_layer_step=u32:2",
      "layer 0 has no experts, but every layer of a gpt-oss"},
     {"--arch qwen3 --set qwen3.expert_count=u32:8", "qwen3.expert_count is 8, but qwen3 models have no experts"},
-    {"--arch qwen2moe --drop qwen2moe.expert_shared_feed_forward_length",
-     "neither qwen2moe.expert_shared_feed_forward"},
+    {"--arch deepseek2 --drop deepseek2.expert_shared_count", "neither deepseek2.expert_shared_feed_forward"},
     {"--arch llama --key expert_count=u32:4 --key expert_used_count=u32:2 --split-experts --drop-tensor "
      "blk.0.ffn_up.3.weight",
      "the tensor blk.0.ffn_up.3.weight is missing"},
