@@ -9,6 +9,9 @@
 #include "kernel/avx2_blocks.h"
 #include "quant/iq_grids.h"
 
+/* Long, and called once for thousands of bytes: a copy in every loop would only make the program large. */
+#define DECODE static __attribute__((noinline))
+
 /* ---- tables of sixteen bytes ----------------------------------------------------------------- */
 
 #define EACH_LANE(...) _mm256_broadcastsi128_si256(_mm_setr_epi8(__VA_ARGS__))
@@ -176,7 +179,7 @@ INLINE void iq2_group(__m256i entry, __m256i signs, int at, __m256i w[2]) {
 }
 
 /* A word: two times nine bits of a place and seven signs. */
-INLINE void iq2_xs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq2_xs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[16];
     for (size_t k = 0; k < 64; k += 16) transpose(p, 2 + k, raw);
     for (int k = 0; k < 16; k++) {
@@ -192,7 +195,7 @@ INLINE void iq2_xs_scales(const uint8_t *const p[ROWS], __m256i *raw, __m256i sc
 }
 
 /* A word of four places, then one of four times seven signs and a scale. */
-INLINE void iq2_xxs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq2_xxs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[16];
     for (size_t k = 0; k < 64; k += 16) transpose(p, 2 + k, raw);
     for (int s = 0; s < 8; s++) {
@@ -210,7 +213,7 @@ INLINE void iq2_xxs_scales(const uint8_t *const p[ROWS], __m256i *raw, __m256i s
 }
 
 /* A word of four places, with two bits more of each in a byte of qh, and a word of signs. */
-INLINE void iq2_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq2_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[16], high[2] = {words(p, 66), words(p, 70)};
     for (size_t k = 0; k < 64; k += 16) transpose(p, 2 + k, raw);
     UNROLL for (int s = 0; s < 8; s++) {
@@ -229,7 +232,7 @@ INLINE void iq2_s_scales(const uint8_t *const p[ROWS], __m256i *raw, __m256i sca
 
 /* ---- IQ3: groups of four --------------------------------------------------------------------- */
 
-INLINE void iq3_xxs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq3_xxs_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     const __m256i values = EACH_LANE(4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i raw[24];
     for (size_t k = 0; k < 96; k += 16) transpose(p, 2 + k, raw);
@@ -248,7 +251,7 @@ INLINE void iq3_xxs_scales(const uint8_t *const p[ROWS], __m256i *raw, __m256i s
 }
 
 /* Two words of places, whose ninth bits stand in a byte of qh. */
-INLINE void iq3_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq3_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     const __m256i values = EACH_LANE(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i raw[26]; /* 64 bytes of places, 8 of qh, 32 of signs */
     for (size_t k = 0; k < 96; k += 16) transpose(p, 2 + k, raw);
@@ -279,7 +282,7 @@ INLINE void iq1_group(__m256i entry, __m256i less, __m256i w[2]) {
 }
 
 /* A word of four places; half a word with three bits more of each, a scale of three bits, and the sign of the shift. */
-INLINE void iq1_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq1_s_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[12];
     for (size_t k = 0; k < 48; k += 16) transpose(p, 2 + k, raw);
     UNROLL for (int s = 0; s < 8; s++) {
@@ -304,7 +307,7 @@ INLINE void iq1_s_scales(const uint8_t *const p[ROWS], __m256i *raw, __m256i sca
 }
 
 /* A word of four places, and half a word with three bits more of each and the sign of its shift. */
-INLINE void iq1_m_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void iq1_m_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[12];
     for (size_t k = 0; k < 48; k += 16) transpose(p, k, raw);
     UNROLL for (int s = 0; s < 8; s++) {
@@ -346,11 +349,13 @@ INLINE void scales_of_one(const uint8_t *const p[ROWS], __m256i *raw, __m256i sc
     scale[0] = scale[1] = _mm256_set1_epi8(1);
 }
 
-INLINE void tq2_0_load(const uint8_t *const p[ROWS], __m256i *raw, size_t i, size_t j) {
-    if (i % 4 == 0) transpose(p, 8 * i + 4 * j, raw);
+DECODE void tq2_0_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+    __m256i raw[16];
+    for (size_t k = 0; k < 64; k += 16) transpose(p, k, raw);
+    UNROLL for (int i = 0; i < 8; i++) {
+        for (int j = 0; j < 8; j++) w[8 * i + j] = bits_at(raw[i / 4 * 8 + j], i % 4 * 2, 0, 3);
+    }
 }
-
-INLINE __m256i tq2_0_weights(const __m256i *raw, int i, int j) { return bits_at(raw[i / 4 * 8 + j], i % 4 * 2, 0, 3); }
 
 /* Takes the next base-3 digit off the fractions in the bytes of *v. */
 INLINE __m256i next_digit(__m256i *v) {
@@ -362,7 +367,7 @@ INLINE __m256i next_digit(__m256i *v) {
 }
 
 /* Digit k of byte i is weight n k + i of n bytes: 32, 16, and four. */
-INLINE void tq1_0_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
+DECODE void tq1_0_decode(const uint8_t *const p[ROWS], __m256i w[64]) {
     __m256i raw[13];
     for (size_t k = 0; k < 48; k += 16) transpose(p, k, raw);
     raw[12] = words(p, 48);
@@ -404,30 +409,53 @@ INLINE void fill_nvfp4(panel *out, const uint8_t *const p[ROWS], size_t at, size
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/*   block sub bytes at; super-blocks: offsets are logarithms. Sums of `exact` sub-blocks stay below 2^24, for example
+/* Codebooks come apart in functions of their own, so that types which multiply alike share the rest. */
+typedef struct {
+    size_t bytes, at;
+    decode_fn *decode;
+    scales_fn *scales;
+    d_fn *d;
+} apart;
+
+#define SLOT_KIND(kind, n_sub, ...)                                                                                    \
+    static __attribute__((noinline)) void kind(const matrix *w, const activations *a, size_t n_tok, size_t row_begin,  \
+                                               size_t row_end, float *y, size_t y_stride, const apart *t) {            \
+        const shape s =                                                                                                \
+            {256, n_sub, t->bytes, t->at, .decode = t->decode, .scales = t->scales, .d = t->d, __VA_ARGS__};           \
+        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form, tile_256, TILE, s);                         \
+    }
+
+#define SLOT_APART(type, kind, ...)                                                                                    \
+    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        static const apart t = {__VA_ARGS__};                                                                          \
+        kind(w, a, n_tok, row_begin, row_end, y, y_stride, &t);                                                        \
+    }
+
+/* Wide: unsigned bytes below 128; narrow: below 32.
+ *   block sub bytes at; super-blocks: offsets are logarithms. Sums of `exact` sub-blocks stay below 2^24, for example
  *   32 weights x 127 x 127 x a scale of 32 for IQ4_XS. */
 #define IQ_SLOTS                                                                                                       \
     SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = iq4_nl_row,   \
          .is_signed = true)                                                                                            \
     SLOT(mxfp4, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .fit = 4, .row_32 = mxfp4_row)           \
+    SLOT(nvfp4, 32, 16, 18, 0, .fill_two = fill_nvfp4, .offset = 12, .fit = 4)                                         \
     SLOT(iq4_xs, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7, .split = SPLIT_BYTES,       \
          .fit = 8, .exact = 1, .row_256 = iq4_xs_row, .is_signed = true)                                               \
-    SLOT(iq2_xxs, 256, 32, 66, 0, .decode = iq2_xxs_decode, .scales = iq2_xxs_scales, .d = halves_8th, .offset = 6,    \
-         .fit = 1, .exact = 2)                                                                                         \
-    SLOT(iq2_xs, 256, 16, 74, 0, .decode = iq2_xs_decode, .scales = iq2_xs_scales, .d = halves_8th, .offset = 6,       \
-         .fit = 1, .exact = 4)                                                                                         \
-    SLOT(iq2_s, 256, 16, 82, 0, .decode = iq2_s_decode, .scales = iq2_s_scales, .d = halves_8th, .offset = 6,          \
-         .fit = 1, .exact = 4)                                                                                         \
-    SLOT(iq3_xxs, 256, 32, 98, 0, .decode = iq3_xxs_decode, .scales = iq3_xxs_scales, .d = halves_4th, .offset = 6,    \
-         .fit = 1, .exact = 2)                                                                                         \
-    SLOT(iq3_s, 256, 32, 110, 0, .decode = iq3_s_decode, .scales = iq3_s_scales, .offset = 4, .fit = 4, .exact = 8)    \
-    SLOT(iq1_s, 256, 32, 50, 0, .decode = iq1_s_decode, .scales = iq1_s_scales, .d = halves_8th, .offset = 4,          \
-         .fit = 4, .exact = 8)                                                                                         \
-    SLOT(iq1_m, 256, 16, 56, 48, .decode = iq1_m_decode, .scales = iq1_m_scales, .d = iq1_m_d, .offset = 4, .fit = 4,  \
-         .exact = 16)                                                                                                  \
-    SLOT(tq1_0, 256, 32, 54, 52, .decode = tq1_0_decode, .scales = scales_of_one, .fit = 8, .exact = 8)                \
-    SLOT(tq2_0, 256, 32, 66, 64, tq2_0_weights, tq2_0_load, scales_of_one, .fit = 8, .exact = 8)                       \
-    SLOT(nvfp4, 32, 16, 18, 0, .fill_two = fill_nvfp4, .offset = 12, .fit = 4)
+    SLOT_KIND(wide_32, 32, .offset = 6, .fit = 1, .exact = 2)                                                          \
+    SLOT_KIND(wide_16, 16, .offset = 6, .fit = 1, .exact = 4)                                                          \
+    SLOT_KIND(narrow_32, 32, .offset = 4, .fit = 4, .exact = 8)                                                        \
+    SLOT_KIND(narrow_16, 16, .offset = 4, .fit = 4, .exact = 16)                                                       \
+    SLOT_KIND(ternary, 32, .offset = 0, .fit = 8, .exact = 8)                                                          \
+    SLOT_APART(iq2_xxs, wide_32, 66, 0, iq2_xxs_decode, iq2_xxs_scales, halves_8th)                                    \
+    SLOT_APART(iq3_xxs, wide_32, 98, 0, iq3_xxs_decode, iq3_xxs_scales, halves_4th)                                    \
+    SLOT_APART(iq2_xs, wide_16, 74, 0, iq2_xs_decode, iq2_xs_scales, halves_8th)                                       \
+    SLOT_APART(iq2_s, wide_16, 82, 0, iq2_s_decode, iq2_s_scales, halves_8th)                                          \
+    SLOT_APART(iq3_s, narrow_32, 110, 0, iq3_s_decode, iq3_s_scales, halves)                                           \
+    SLOT_APART(iq1_s, narrow_32, 50, 0, iq1_s_decode, iq1_s_scales, halves_8th)                                        \
+    SLOT_APART(iq1_m, narrow_16, 56, 48, iq1_m_decode, iq1_m_scales, iq1_m_d)                                          \
+    SLOT_APART(tq1_0, ternary, 54, 52, tq1_0_decode, scales_of_one, halves)                                            \
+    SLOT_APART(tq2_0, ternary, 66, 64, tq2_0_decode, scales_of_one, halves)
 
 #define IQ_SLOT_TABLE                                                                                                  \
     [QUANT_IQ4_NL] = iq4_nl_matmul, [QUANT_MXFP4] = mxfp4_matmul, [QUANT_IQ4_XS] = iq4_xs_matmul,                      \
