@@ -18,8 +18,7 @@ matmul_fn avx512_f32, avx512_f16, avx512_bf16;
 /* By type: products with few tokens (avx512_step.c, avx512_iq.c). */
 extern matmul_fn *const avx512_step[QUANT_TYPE_COUNT];
 matmul_fn avx512_step_iq1_s, avx512_step_iq1_m, avx512_step_iq2_xxs, avx512_step_iq2_xs, avx512_step_iq2_s,
-    avx512_step_iq3_xxs, avx512_step_iq3_s, avx512_step_iq4_nl, avx512_step_iq4_xs, avx512_step_mxfp4,
-    avx512_step_tq1_0, avx512_step_tq2_0;
+    avx512_step_iq3_xxs, avx512_step_iq3_s, avx512_step_tq1_0, avx512_step_tq2_0;
 
 /* avx512_attend.c: the tier's attend_chunk. */
 void avx512_attend_chunk(const attention_span *s, const attention_query *q, size_t n, uint32_t chunk, float *parts,

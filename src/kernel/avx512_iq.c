@@ -1,6 +1,6 @@
 /*
- * AVX-512 products of the IQ, TQ and MXFP4 types with a few tokens, which meet the blocks of sixteen rows at once, and
- * panels of those types that are best taken apart row by row. Here every weight becomes a byte w + 128, whose
+ * AVX-512 products of the types with codebooks, and of TQ, with a few tokens, which meet the blocks of sixteen rows at
+ * once, and panels of those types that are best taken apart row by row. Here every weight becomes a byte w + 128, whose
  * products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of activations.
  *
  * The types with a load function of their own are unpacked in registers; the others through their type's unpack.
@@ -15,13 +15,6 @@ enum { MAX_STEP = 3, LEAD = 512 };
 /* Lane i of the result is the sum of all lanes of v[i]. */
 INLINE __m512i sum_rows(const __m512i v[ROWS]) {
     return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
-}
-
-/* The same for the lower and the upper eight lanes apart. */
-INLINE void sum_row_halves(const __m512i v[ROWS], __m512i *low, __m512i *high) {
-    __m512i a = add_lanes(sum_four(v), sum_four(v + 4)), b = add_lanes(sum_four(v + 8), sum_four(v + 12));
-    *low = _mm512_shuffle_i32x4(a, b, 0x88);
-    *high = _mm512_shuffle_i32x4(a, b, 0xDD);
 }
 
 /* out[i] lane r = in[r] lane i. */
@@ -74,10 +67,8 @@ INLINE uint64_t u64_of(const uint8_t *p) {
 
 /* ---- super-blocks of 256 in registers ------------------------------------------------------------ */
 
-/* Chunks of 16 weights stand in rising order, or (by pairs) even chunks 0 2 4 6 in a register and odd ones in the next:
- * as the low and high halves of bytes come. */
 typedef struct {
-    __m512i q[4];  /* 64 weights each, plus 128 */
+    __m512i q[4];  /* 64 weights each, plus 128, in rising order */
     __m512i scale; /* int32 [16], one for each chunk, in rising order */
     float d;
 } row_block;
@@ -88,20 +79,6 @@ typedef void load_fn(const uint8_t *p, const quant_row *type, row_block *out);
 INLINE __m512i each_twice(uint64_t bytes) {
     const __m128i twice = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
     return _mm512_cvtepi8_epi32(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), twice));
-}
-
-INLINE void load_iq4_xs(const uint8_t *p, const quant_row *type, row_block *out) {
-    (void)type;
-    /* low halves to one byte each, and two bits of each scale above them */
-    uint64_t low = _pdep_u64(u32_of(p + 4), 0x0F0F0F0F0F0F0F0Fu),
-             high = _pdep_u64(half_bits(p + 2), 0x3030303030303030u);
-    out->d = _cvtsh_ss(half_bits(p));
-    out->scale = _mm512_sub_epi32(each_twice(low | high), _mm512_set1_epi32(32));
-    for (int i = 0; i < 2; i++) {
-        __m512i v = _mm512_loadu_si512(p + 8 + 64 * i);
-        out->q[2 * i] = lookup(iq4_table(), low_nibbles(v));
-        out->q[2 * i + 1] = lookup(iq4_table(), high_nibbles(v));
-    }
 }
 
 /* Sixteen scales 2 s + 1 from four bits each. */
@@ -252,30 +229,16 @@ INLINE void load_unpacked(const uint8_t *p, const quant_row *type, row_block *ou
 
 /* ---- products of super-blocks -------------------------------------------------------------------- */
 
-/* The activations of one block in the order of the weights. */
-INLINE void load_activations(const int8_t *a, bool pairs, __m512i out[4]) {
-    const __m512i even = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13),
-                  odd = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
-    for (int i = 0; i < 4; i += 2) {
-        __m512i v = _mm512_loadu_si512(a + 64 * i), w = _mm512_loadu_si512(a + 64 * i + 64);
-        out[i] = pairs ? _mm512_permutex2var_epi64(v, even, w) : v;
-        out[i + 1] = pairs ? _mm512_permutex2var_epi64(v, odd, w) : w;
-    }
-}
-
 /* The scales of four chunks, each for the four lanes of its dots. */
-INLINE void spread_scales(__m512i scale, bool pairs, __m512i out[4]) {
+INLINE void spread_scales(__m512i scale, __m512i out[4]) {
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    for (int i = 0; i < 4; i++) {
-        __m512i place = pairs ? _mm512_add_epi32(_mm512_add_epi32(each, each), _mm512_set1_epi32(i / 2 * 8 + i % 2))
-                              : _mm512_add_epi32(each, _mm512_set1_epi32(4 * i));
-        out[i] = _mm512_permutexvar_epi32(place, scale);
-    }
+    for (int i = 0; i < 4; i++)
+        out[i] = _mm512_permutexvar_epi32(_mm512_add_epi32(each, _mm512_set1_epi32(4 * i)), scale);
 }
 
 /* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
 INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, float *y,
-                     size_t y_stride, load_fn *load, bool pairs) {
+                     size_t y_stride, load_fn *load) {
     const quant_row *type = &quant_types[w->type];
     __m512 acc[MAX_STEP];
     __m512i product[MAX_STEP][ROWS], act[MAX_STEP][4], sums[MAX_STEP];
@@ -286,7 +249,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
         float d[ROWS];
         size_t lead = lead_of(w, row, b * type->bytes);
         for (size_t t = 0; t < n_tok; t++) {
-            load_activations(a->q + (b * n_tok + t) * 256, pairs, act[t]);
+            for (int i = 0; i < 4; i++) act[t][i] = _mm512_loadu_si512(a->q + (b * n_tok + t) * 256 + 64 * i);
             /* times 128, negated: what the offset of the weights adds */
             __m256i s = _mm256_loadu_si256((const void *)(a->sum + (b * n_tok + t) * 16));
             sums[t] = _mm512_mullo_epi32(_mm512_cvtepi16_epi32(s), _mm512_set1_epi32(-128));
@@ -297,7 +260,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
             row_block block;
             __m512i spread[4];
             load(p, type, &block);
-            spread_scales(block.scale, pairs, spread);
+            spread_scales(block.scale, spread);
             d[r] = block.d;
             for (size_t t = 0; t < n_tok; t++) {
                 __m512i sum = _mm512_mullo_epi32(block.scale, sums[t]);
@@ -335,116 +298,26 @@ INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, con
     p->d[at] = _mm512_loadu_ps(d);
 }
 
-/* ---- blocks of 32 -------------------------------------------------------------------------------- */
-
-typedef struct {
-    __m128i values; /* what a code stands for, plus 128 */
-    size_t bytes;   /* a block */
-    size_t head;    /* bytes before its codes */
-    bool power;     /* d is E8M0, not a half */
-} shape_32;
-
-INLINE __m256i load_32(const uint8_t *p, const shape_32 *s) {
-    __m128i v = _mm_loadu_si128((const void *)(p + s->head));
-    __m256i codes = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), _mm256_set1_epi8(15));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(s->values), codes);
-}
-
-/* Two blocks; where there is no second one the first stands in, and is not used. */
-INLINE __m512i load_64(const uint8_t *p, bool two, const shape_32 *s) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(p, s)), load_32(two ? p + s->bytes : p, s), 1);
-}
-
-/* d of sixteen rows; of E8M0 the half, since E2M1 numbers are doubled: 2^-128 and 2^-127 are subnormal. */
-INLINE __m512 scales_32(const uint8_t *const rows[ROWS], size_t offset, bool power) {
-    uint16_t h[ROWS];
-    for (size_t r = 0; r < ROWS; r++) h[r] = power ? rows[r][offset] : half_bits(rows[r] + offset);
-    __m256i v = _mm256_loadu_si256((const void *)h);
-    if (!power) return _mm512_cvtph_ps(v);
-    return half_powers(_mm512_cvtepu16_epi32(v));
-}
-
-INLINE __m512 chain_32(__m512 acc, __m512i dot, __m512 d, float scale, const int16_t sum[2]) {
-    dot = _mm512_sub_epi32(dot, _mm512_set1_epi32(128 * (sum[0] + sum[1])));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d, _mm512_set1_ps(scale)), acc);
-}
-
-INLINE void step_32(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, float *y,
-                    size_t y_stride, const shape_32 *s) {
-    __m512 acc[MAX_STEP];
-    __m512i dot[MAX_STEP][ROWS], act[MAX_STEP];
-    size_t n_blocks = w->n_in / 32;
-    const uint8_t *at[ROWS];
-    point_at_rows(w, row, n, at);
-    for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b += 2) { /* two blocks fill a register; a last single one meets zeros */
-        bool two = b + 1 < n_blocks;
-        size_t lead = lead_of(w, row, b * s->bytes);
-        for (size_t t = 0; t < n_tok; t++) {
-            __m256i low = _mm256_loadu_si256((const void *)(a->q + (b * n_tok + t) * 32)),
-                    high = _mm256_setzero_si256();
-            if (two) high = _mm256_loadu_si256((const void *)(a->q + ((b + 1) * n_tok + t) * 32));
-            act[t] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-        }
-        for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *p = at[r] + b * s->bytes;
-            _mm_prefetch(p + lead, _MM_HINT_T0);
-            __m512i q = load_64(p, two, s);
-            for (size_t t = 0; t < n_tok; t++) dot[t][r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, act[t]);
-        }
-        __m512 d[2] = {scales_32(at, b * s->bytes, s->power), scales_32(at, (b + two) * s->bytes, s->power)};
-        for (size_t t = 0; t < n_tok; t++) {
-            __m512i low, high;
-            size_t k = b * n_tok + t;
-            sum_row_halves(dot[t], &low, &high);
-            acc[t] = chain_32(acc[t], low, d[0], a->scale[k], a->sum + 2 * k);
-            k += n_tok;
-            if (two) acc[t] = chain_32(acc[t], high, d[1], a->scale[k], a->sum + 2 * k);
-        }
-    }
-    for (size_t t = 0; t < n_tok; t++) _mm512_mask_storeu_ps(y + t * y_stride + row, first_lanes(n), acc[t]);
-}
-
 /* ---- matrices ------------------------------------------------------------------------------------ */
 
-/* What a type is, as constants of the functions that are made for it. */
-typedef struct {
-    size_t block;
-    load_fn *load; /* of blocks of 256 */
-    bool pairs;
-    shape_32 s; /* of blocks of 32 */
-} shape;
-
-INLINE void few(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                size_t y_stride, const shape s) {
-    if (n_tok == 1 && (s.block == 32 || s.pairs)) {
-        avx512_step[w->type](w, a, 1, row_begin, row_end, y, y_stride);
-        return;
-    }
+/* Up to MAX_STEP tokens; a constant for a single one, so that its sums stay in registers. */
+INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                 size_t y_stride, load_fn *load) {
     for (size_t row = row_begin; row < row_end; row += ROWS) {
         size_t n = row_end - row < ROWS ? row_end - row : ROWS;
-        if (s.block == 256) {
-            step_256(w, a, n_tok, row, n, y, y_stride, s.load, s.pairs);
+        if (n_tok == 1) {
+            step_256(w, a, 1, row, n, y, y_stride, load);
         } else {
-            step_32(w, a, n_tok, row, n, y, y_stride, &s.s);
+            step_256(w, a, n_tok, row, n, y, y_stride, load);
         }
     }
 }
 
-/* n_tok is a constant for a single token, so that its sums stay in registers. */
-#define STEP(type, ...)                                                                                                \
+#define STEP_AND_FILL(type, quant, sub, load)                                                                          \
     void avx512_step_##type(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
                             float *y, size_t y_stride) {                                                               \
-        const shape s = {__VA_ARGS__};                                                                                 \
-        if (n_tok == 1) {                                                                                              \
-            few(w, a, 1, row_begin, row_end, y, y_stride, s);                                                          \
-        } else {                                                                                                       \
-            few(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                      \
-        }                                                                                                              \
-    }
-
-#define STEP_AND_FILL(type, quant, sub, load)                                                                          \
-    STEP(type, 256, load)                                                                                              \
+        step(w, a, n_tok, row_begin, row_end, y, y_stride, load);                                                      \
+    }                                                                                                                  \
     void avx512_fill_##type(panel *p, size_t at, const row_group *g, size_t offset) {                                  \
         fill_256(p, at, g, offset, &quant_types[quant], load, sub);                                                    \
     }
@@ -458,6 +331,3 @@ STEP_AND_FILL(iq3_xxs, QUANT_IQ3_XXS, 32, load_iq3_xxs)
 STEP_AND_FILL(iq3_s, QUANT_IQ3_S, 32, load_iq3_s)
 STEP_AND_FILL(tq1_0, QUANT_TQ1_0, 32, load_unpacked)
 STEP_AND_FILL(tq2_0, QUANT_TQ2_0, 32, load_tq2_0)
-STEP(iq4_xs, 256, load_iq4_xs, .pairs = true)
-STEP(iq4_nl, 32, .s = {iq4_table(), 18, 2, false})
-STEP(mxfp4, 32, .s = {e2m1_table(), 17, 1, true})
