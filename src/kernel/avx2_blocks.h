@@ -422,7 +422,6 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
     for (; t + size <= n_tok; t += size) tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, rows, tile_block, s)
                 TILES_OF(tile_size);
                 if (tile_size > 4) TILES_OF(4);
-                TILES_OF(2);
                 TILES_OF(1);
 #undef TILES_OF
             }

@@ -253,7 +253,6 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
             TILES_OF(12)
             TILES_OF(8)
             TILES_OF(4)
-            TILES_OF(2)
             TILES_OF(1)
 #undef TILES_OF
         }
