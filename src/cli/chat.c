@@ -1,4 +1,4 @@
-/* The chat on a terminal: messages and commands in, answers out. */
+/* The chat: messages and commands in, answers out. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -217,7 +217,13 @@ static bool is_blank(const char *text, size_t n) {
     return true;
 }
 
-/* Runs a command or answers a message, which is taken back where there is no answer. */
+/* Answers a message, which is taken back where there is no answer. */
+static void answer_message(chat *c, const char *text, size_t n, gguf_error *err) {
+    size_t before = c->talk.n;
+    if (conversation_add(&c->talk, "user", text, n, NULL, 0, err)) reply(c, err);
+    if (c->talk.n == before + 1) conversation_remove(&c->talk, before, 1);
+}
+
 static command_result take_message(chat *c, const char *text, size_t n, gguf_error *err) {
     size_t name = command_length(text, n);
     if (name) {
@@ -228,9 +234,7 @@ static command_result take_message(chat *c, const char *text, size_t n, gguf_err
     }
     if (is_blank(text, n)) return GO_ON;
     if (n > 1 && text[0] == ' ' && text[1] == '/') text++, n--;
-    size_t before = c->talk.n;
-    if (conversation_add(&c->talk, "user", text, n, NULL, 0, err)) reply(c, err);
-    if (c->talk.n == before + 1) conversation_remove(&c->talk, before, 1);
+    answer_message(c, text, n, err);
     return GO_ON;
 }
 
@@ -240,32 +244,46 @@ static void greet(const chat *c) {
     char line[512]; /* the name is the file's: no control characters of it reach a terminal */
     snprintf(line, sizeof line, "%s (%s, %s parameters), context %u; /help helps", *info.name ? info.name : "a model",
              info.arch, human_count(info.n_params).text, gguf_session_context(r->session));
-    print_line("run", line);
+    if (isatty(STDERR_FILENO) == 1) print_line("run", line);
     if (!c->has_template) {
         print_line("run",
                    "the model has no chat template: what you type is continued as text, with all that stood before");
     }
 }
 
+/* Whether the chat goes on after what was typed when it had n_before messages. An error is said, and ends it where no
+ * person can answer to it: scripts want its exit code. */
+static bool goes_on(const chat *c, size_t n_before, gguf_error *err) {
+    const run *r = c->r;
+    bool timed_out = r->stop && strcmp(r->stop, "timeout") == 0, taken = err->code || c->talk.n > n_before;
+    if (ferror(stdout) || timed_out || (r->o->single_turn && taken)) return false;
+    if (err->code == GGUF_OK) return true;
+    if (err->code == GGUF_ERR_MEMORY || isatty(STDIN_FILENO) != 1) return false;
+    say_error(err);
+    return true;
+}
+
 /* One message after another; err is set where a failure ends the chat. */
-static void talk(chat *c, line_input *in, gguf_error *err) {
-    run *r = c->r;
-    for (bool go_on = true; go_on;) {
+static void talk(chat *c, line_input *in, const buffer *first, gguf_error *err) {
+    size_t n_first = message_length(c->r->o, first), before = c->talk.n;
+    bool go_on = true;
+    if (n_first) {
+        answer_message(c, first->data, n_first, err);
+        go_on = goes_on(c, before, err);
+    }
+    while (go_on) {
         const char *text;
-        size_t n, before = c->talk.n;
+        size_t n;
+        before = c->talk.n;
         line_result got = line_input_read(in, &text, &n, err);
-        if (got == LINE_END && interrupt_reason() == STOP_TIMEOUT) r->stop = "timeout";
-        go_on = got == LINE_MESSAGE && take_message(c, text, n, err) == GO_ON && !ferror(stdout) &&
-                !(r->stop && strcmp(r->stop, "timeout") == 0);
-        if (r->o->single_turn && (err->code || c->talk.n > before)) go_on = false;
-        if (!go_on || err->code == GGUF_ERR_MEMORY) return;
-        if (err->code) say_error(err);
+        if (got == LINE_END && interrupt_reason() == STOP_TIMEOUT) c->r->stop = "timeout";
+        go_on = got == LINE_MESSAGE && take_message(c, text, n, err) == GO_ON && goes_on(c, before, err);
     }
 }
 
-int chat_main(run *r) {
+int chat_main(run *r, const buffer *first) {
     chat c = {.r = r};
-    line_input in = {.view = {.prompt = "> ", .n_prompt = 2}, .verbose = r->o->verbose};
+    line_input in = {.view = {.prompt = "> ", .n_prompt = 2}, .plain = r->o->simple_io, .verbose = r->o->verbose};
     gguf_error err = {0};
     interrupt_polled(true);
     if (has_colours()) in.view.prompt = "\x1B[1m> \x1B[0m";
@@ -275,7 +293,7 @@ int chat_main(run *r) {
     bool ok = run_ban_ends(r, &err) && add_system_prompt(o, &c.talk, &err);
     if (ok) {
         greet(&c);
-        talk(&c, &in, &err);
+        talk(&c, &in, first, &err);
     }
     line_input_end(&in);
     chat_free(&c);

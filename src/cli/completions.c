@@ -22,7 +22,8 @@ static bool choices(const flag *f, char *out, size_t size) {
         size_t used = strlen(out);
         snprintf(out + used, size - used, "%s%s", i ? " " : "", cache_types[i]);
     }
-    if (f->kind == OPT_CHOICE) snprintf(out, size, "%s", f->arg);
+    if (f->kind == OPT_CHOICE) snprintf(out, size, "%s", f->arg + value_is_optional(f->arg));
+    out[strcspn(out, "]")] = 0;
     for (char *p = out; *p; p++) *p = *p == '|' ? ' ' : *p;
     return *out != 0;
 }
@@ -121,7 +122,7 @@ static void zsh_name(FILE *out, const flag *f, const char *name, size_t n) {
     put_quoted(out, f->help, "[]\\");
     fputc(']', out);
     if (f->arg) {
-        fputc(':', out);
+        fputs(value_is_optional(f->arg) ? "::" : ":", out);
         put_quoted(out, f->arg, ":\\");
         if (choices(f, words, sizeof words)) {
             fprintf(out, ":(%s)", words);

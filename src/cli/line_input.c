@@ -16,7 +16,7 @@ static void say_history(const line_input *in, const gguf_error *err) {
 
 void line_input_start(line_input *in) {
     gguf_error err = {0};
-    in->edits = terminal_can_edit() && terminal_set(TERMINAL_QUIET);
+    in->edits = !in->plain && terminal_can_edit() && terminal_set(TERMINAL_QUIET);
     in->edit.past = &in->past;
     if (in->edits) in->past.path = history_default_path();
     if (in->edits) history_load(&in->past, &err);

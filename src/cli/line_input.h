@@ -6,12 +6,13 @@
 
 typedef enum { LINE_MESSAGE, LINE_END, LINE_FAILED } line_result;
 
-/* Zero but for `view.prompt`, `view.n_prompt` and `verbose` to begin with. */
+/* Zero but for `view.prompt`, `view.n_prompt`, `plain` and `verbose` to begin with. */
 typedef struct {
     line_edit edit;
     line_view view;
     history past;
-    bool edits;   /* lines are edited */
+    bool plain;   /* lines are not to be edited */
+    bool edits;   /* they are, and the terminal can do it */
     bool verbose; /* say where the history cannot be read or kept; all else works without it */
     char *line;   /* getline's */
     size_t line_room;

@@ -7,6 +7,7 @@
 #include "cli/manual.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/unknown.h"
 
 const command commands[] = {
     {"run", CMD_RUN, "-m model.gguf [-p \"prompt\"] [options]",
@@ -82,6 +83,12 @@ static void overview(FILE *out) {
                  "bash|zsh|fish a shell's completions.\n");
 }
 
+static void say_unknown(const char *word) {
+    const command *near = nearest_command(word);
+    fprintf(stderr, "gguf: no command is called \"%s\"%s%s%s\n\n", word, near ? ": is it " : "", near ? near->name : "",
+            near ? "?" : "");
+}
+
 /* A stream that the caller has closed must not become the number of a file that is opened later: what is printed would
  * go into it. Writing to this one fails as writing to a closed one does. */
 static void hold_streams(void) {
@@ -115,7 +122,7 @@ int main(int argc, char **argv) {
             }
             if (strcmp(word, "--completions") == 0)
                 return finish_stdout(print_completions(argc > 2 ? argv[2] : "", stdout));
-            if (*word) fprintf(stderr, "gguf: no command is called \"%s\"\n\n", word);
+            if (*word) say_unknown(word);
             overview(stderr);
             return GGUF_ERR_USAGE;
         }

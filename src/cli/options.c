@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/input.h"
+#include "cli/unknown.h"
 
 #define F(field) offsetof(options, field)
 #define RUN_EVAL (CMD_RUN | CMD_EVAL)
@@ -27,7 +28,8 @@ static const flag flags[] = {
     {TEXT_IN | CMD_EVAL, "--no-bos", NULL, OPT_ON, F(no_bos), 0, 0, NULL, "leave out the BOS and EOS that the model asks for"},
 
     {CMD_RUN,      "-n, --predict, --n-predict", "N", OPT_INT, F(n_predict), -2, 1e9, "LLAMA_ARG_N_PREDICT", "tokens to generate at most (-1: until the model ends)"},
-    {CMD_RUN,      "--raw, -no-cnv, --no-conversation", NULL, OPT_ON, F(raw), 0, 0, NULL, "complete the text as it is, without a chat template"},
+    {CMD_RUN,      "--raw, -no-cnv, --no-conversation", NULL, OPT_ZERO, F(conversation), 0, 0, NULL, "complete the text as it is, without a chat template"},
+    {CMD_RUN,      "-cnv, --conversation", NULL, OPT_ONE, F(conversation), 0, 0, NULL, "chat, also where there is a prompt, which is the first message, or no terminal: then a line of stdin is a message"},
     {CMD_RUN,      "-r, --reverse-prompt, --stop", "TEXT", OPT_LIST, F(stops), 0, 0, NULL, "stop where the answer reaches TEXT, which is not printed; may be given again"},
     {CMD_RUN,      "--ignore-eos", NULL, OPT_ON, F(ignore_eos), 0, 0, NULL, "never choose a token that ends the text"},
     {CMD_RUN,      "--echo", NULL, OPT_ON, F(echo), 0, 0, NULL, "print the prompt before the completion"},
@@ -36,13 +38,15 @@ static const flag flags[] = {
     {CMD_RUN,      "--json", NULL, OPT_ON, F(json), 0, 0, NULL, "print one JSON object at the end"},
     {CMD_RUN,      "--jsonl", NULL, OPT_ON, F(jsonl), 0, 0, NULL, "print one JSON object a token"},
     {CMD_RUN,      "--logprobs", "N", OPT_INT, F(logprobs), 0, 1000, NULL, "with --jsonl: the N likeliest tokens of each step"},
-    {CMD_RUN,      "--timings, --show-timings", NULL, OPT_ONE, F(timings), 0, 0, "LLAMA_ARG_SHOW_TIMINGS", "print timings on stderr (on by default on a terminal)"},
-    {CMD_RUN,      "--no-timings, --no-show-timings", NULL, OPT_ZERO, F(timings), 0, 0, "LLAMA_ARG_NO_SHOW_TIMINGS", "print no timings"},
+    {CMD_RUN,      "--timings, --show-timings, --perf", NULL, OPT_ONE, F(timings), 0, 0, "LLAMA_ARG_SHOW_TIMINGS", "print timings on stderr (on by default on a terminal)"},
+    {CMD_RUN,      "--no-timings, --no-show-timings, --no-perf, --log-disable", NULL, OPT_ZERO, F(timings), 0, 0, "LLAMA_ARG_NO_SHOW_TIMINGS", "print no timings"},
     {CMD_RUN,      "--profile", NULL, OPT_ON, F(profile), 0, 0, NULL, "print time and bytes by kind of operation on stderr"},
     {CMD_RUN,      "--timeout", "S", OPT_REAL, F(timeout), 0, 1e9, NULL, "stop after S seconds with exit code 6; what was made is printed"},
     {CMD_RUN,      "-st, --single-turn", NULL, OPT_ON, F(single_turn), 0, 0, NULL, "end a chat after the first answer"},
     {CMD_RUN,      "--keep", "N", OPT_INT, F(keep), -1, 1e9, NULL, "tokens of the beginning that stay when a chat's context is full (-1: the first turn)"},
     {CMD_RUN,      "--context-shift", NULL, OPT_ON, F(context_shift), 0, 0, NULL, "leave out a chat's oldest turns when the context is full"},
+    {CMD_RUN,      "--no-context-shift", NULL, OPT_OFF, F(context_shift), 0, 0, NULL, "end the answer there (the default)"},
+    {CMD_RUN,      "--simple-io", NULL, OPT_ON, F(simple_io), 0, 0, NULL, "read a chat's messages as plain lines, without line editing"},
     {CMD_RUN,      "-v, --verbose", NULL, OPT_ON, F(verbose), 0, 0, NULL, "say on stderr what is loaded and used"},
 
     {CMD_RUN,      "-s, --seed", "N", OPT_INT, F(seed), -1, 9e15, NULL, "seed of the sampler (-1: draw one)"},
@@ -126,7 +130,6 @@ static const flag flags[] = {
     {CMD_RUN,      "-sys, --system-prompt", "TEXT", OPT_TEXT, F(system), 0, 0, NULL, "the system message before the prompt"},
     {CMD_RUN,      "-sysf, --system-prompt-file", "FILE", OPT_TEXT, F(system_file), 0, 0, NULL, "read the system message from FILE"},
     {CMD_RUN,      "--tools", "FILE", OPT_TEXT, F(tools), 0, 0, NULL, "functions that the model may call: a JSON array for the template; calls come out with --json"},
-    {CMD_RUN,      "--jinja", NULL, OPT_ON, F(jinja), 0, 0, "LLAMA_ARG_JINJA", "accepted: templates are always rendered as they stand"},
     {CMD_RUN,      "--think", "auto|on|off", OPT_CHOICE, F(think), 0, 0, NULL, "whether the model thinks before it answers: on, off or auto (as its template has it)"},
     {CMD_RUN,      "--think-budget, --reasoning-budget", "N", OPT_INT, F(think_budget), -1, 1e9, "LLAMA_ARG_THINK_BUDGET", "end the thinking after N tokens (-1: no limit)"},
     {CMD_RUN,      "--show-thinking", NULL, OPT_ON, F(show_thinking), 0, 0, NULL, "print the thinking on stdout, before the answer, instead of on stderr"},
@@ -142,7 +145,9 @@ static const flag flags[] = {
     {RUNS | CMD_INSPECT, "-ngl, --gpu-layers, --n-gpu-layers", "N|auto|all", OPT_LAYERS, F(gpu_layers), -2, 1e6, "LLAMA_ARG_N_GPU_LAYERS", "the last N layers on the GPU, and with one more the output; auto (default): as many as fit; needs a program built with CUDA"},
     {RUNS,         "-sm, --split-mode", "layer|none", OPT_CHOICE, F(split_mode), 0, 0, "LLAMA_ARG_SPLIT_MODE", "with several GPUs: spread the layers (default), or use the first alone"},
     {RUNS,         "-ts, --tensor-split", "N0,N1,...", OPT_TEXT, F(tensor_split), 0, 0, "LLAMA_ARG_TENSOR_SPLIT", "how many parts of the layers each GPU gets (default: by free memory)"},
-    {RUN_EVAL,     "-fa, --flash-attn", "on|off|auto", OPT_CHOICE, F(flash_attn), 0, 0, "LLAMA_ARG_FLASH_ATTN", "read and not needed: attention always runs without a table of scores"},
+    {RUNS,         "-fa, --flash-attn", "[on|off|auto]", OPT_CHOICE, F(no_effect), 0, 0, "LLAMA_ARG_FLASH_ATTN", "accepted without effect: attention always runs without a table of scores"},
+    {RUN_EVAL,     "-co, --color", "[on|off|auto]", OPT_CHOICE, F(no_effect), 0, 0, NULL, "accepted without effect: only what is written to a terminal is dimmed (see NO_COLOR)"},
+    {RUN_EVAL,     "--jinja, --warmup, --no-warmup", NULL, OPT_ONE, F(no_effect), 0, 0, "LLAMA_ARG_JINJA", "accepted without effect: templates are always rendered as they stand, and nothing is warmed up"},
     {LOADS | CMD_QUANTIZE, "--override-kv", "KEY=TYPE:VALUE", OPT_LIST, F(override_kv), 0, 0, NULL, "metadata instead of the file's; TYPE is int, float, bool or str; several with commas, or given again"},
     {RUNS,         "--rope-scaling", "none|linear|yarn", OPT_CHOICE, F(rope_scaling), 0, 0, "LLAMA_ARG_ROPE_SCALING_TYPE", "how positions are scaled (default: as the file says, or linear)"},
     {RUNS,         "--rope-scale", "X", OPT_REAL, F(rope_scale), 1e-6, 1e6, "LLAMA_ARG_ROPE_SCALE", "divide positions by X"},
@@ -174,7 +179,7 @@ const flag *options_flags(size_t *n) {
 static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
     *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5, .rope_scaling = -1};
-    o->think_budget = -1;
+    o->think_budget = o->conversation = -1;
     o->gpu_layers = GGUF_GPU_AUTO;
     /* numbers as written, not as the floats beside them */
     o->temp = 0.8;
@@ -195,6 +200,8 @@ static void set_defaults(options *o) {
     o->rope_scale = o->rope_freq_base = o->rope_freq_scale = o->yarn_orig_ctx = NAN;
     o->yarn_ext_factor = o->yarn_attn_factor = o->yarn_beta_fast = o->yarn_beta_slow = NAN;
 }
+
+bool value_is_optional(const char *arg) { return arg[0] == '['; }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
@@ -247,11 +254,12 @@ static int on_or_off(const char *text) {
     return -1;
 }
 
-/* The place of text[0..n) in choices ("on|off|auto"), or -1. */
+/* The place of a text in choices ("on|off|auto" or "[on|off|auto]"), or -1. */
 static int64_t find_choice(const char *choices, const char *text) {
     size_t n = strlen(text);
-    for (int64_t i = 0; *choices; i++) {
-        size_t len = strcspn(choices, "|");
+    choices += value_is_optional(choices);
+    for (int64_t i = 0; *choices && *choices != ']'; i++) {
+        size_t len = strcspn(choices, "|]");
         if (len == n && memcmp(choices, text, n) == 0) return i;
         choices += len + (choices[len] == '|');
     }
@@ -299,9 +307,8 @@ static bool set_value(options *o, const flag *f, const char *name, const char *t
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-/* Whether `given` (n bytes, with '_' read as '-' in long names) is one of the flag's names. */
-static bool has_name(const flag *f, const char *given, size_t n) {
-    for (const char *p = f->names; *p;) {
+bool flag_has_name(const char *names, const char *given, size_t n) {
+    for (const char *p = names; *p;) {
         size_t len = strcspn(p, ",");
         bool same = len == n;
         for (size_t i = 0; i < n && same; i++) {
@@ -315,12 +322,9 @@ static bool has_name(const flag *f, const char *given, size_t n) {
     return false;
 }
 
-static const flag *find(const command *c, const char *given, size_t n, bool *elsewhere) {
-    *elsewhere = false;
+static const flag *find(const command *c, const char *given, size_t n) {
     for (size_t i = 0; i < N_FLAGS; i++) {
-        if (!has_name(&flags[i], given, n)) continue;
-        if (flags[i].commands & c->bit) return &flags[i];
-        *elsewhere = true;
+        if ((flags[i].commands & c->bit) && flag_has_name(flags[i].names, given, n)) return &flags[i];
     }
     return NULL;
 }
@@ -429,14 +433,12 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
         }
         const char *equals = a[1] == '-' ? strchr(a, '=') : NULL;
         size_t n = equals ? (size_t)(equals - a) : strlen(a);
-        bool elsewhere;
-        const flag *f = find(c, a, n, &elsewhere);
-        if (!f) {
-            return fail(err, GGUF_ERR_USAGE, "%s has no option %.*s%s (see gguf-%s --help)", c->name, (int)n, a,
-                        elsewhere ? ", though other commands have" : "", c->name);
-        }
+        const flag *f = find(c, a, n);
+        if (!f) return fail_unknown_flag(c, a, n, err);
         const char *value = equals ? equals + 1 : NULL;
         if (!f->arg && value) return fail(err, GGUF_ERR_USAGE, "%.*s takes no value", (int)n, a);
+        bool is_last = i + 1 == argc || argv[i + 1][0] == '-';
+        if (f->arg && !value && value_is_optional(f->arg) && is_last) value = "on";
         if (f->arg && !value) {
             if (i + 1 == argc) return fail(err, GGUF_ERR_USAGE, "%s needs a value: %s %s", a, a, f->arg);
             value = argv[++i];

@@ -47,7 +47,7 @@ typedef struct {
     const char *tensor_split;
     float gpu_shares[MAX_SHARES]; /* what it says */
     int64_t n_gpu_shares;
-    int64_t flash_attn; /* read for llama.cpp's sake: attention never stores its scores here */
+    int64_t no_effect; /* where flags go that llama.cpp has and nothing here needs */
     /* metadata instead of the file's */
     option_list override_kv;
     int64_t rope_scaling;                                              /* -1: the file's; else of the flag's choices */
@@ -57,12 +57,13 @@ typedef struct {
     double timeout;                    /* seconds; 0: none */
     /* run */
     int64_t n_predict;
-    bool profile, echo, raw, ignore_eos, special, jsonl, verbose;
-    int64_t timings; /* -1: where stderr is a terminal */
+    bool profile, echo, ignore_eos, special, jsonl, verbose;
+    int64_t conversation; /* 1: a chat, 0: the text as it is, -1: as prompt, terminal and template have it */
+    int64_t timings;      /* -1: where stderr is a terminal */
     int64_t logprobs;
     option_list stops;
-    int64_t keep;     /* of a chat whose context is full: tokens of the beginning that stay */
-    bool single_turn; /* of a chat */
+    int64_t keep;                /* of a chat whose context is full: tokens of the beginning that stay */
+    bool single_turn, simple_io; /* of a chat */
     bool context_shift;
     /* sampler */
     int64_t seed; /* -1: drawn */
@@ -97,7 +98,7 @@ typedef struct {
     const char *system, *system_file, *tools;
     int64_t think;        /* think_mode */
     int64_t think_budget; /* tokens; -1: no limit */
-    bool show_thinking, jinja;
+    bool show_thinking;
 } options;
 
 typedef struct {
@@ -130,7 +131,7 @@ typedef enum {
 typedef struct {
     unsigned commands;
     const char *names; /* "-m, --model": the first long one is the flag's name */
-    const char *arg;   /* "FILE"; NULL: it takes none; of a choice "on|off|auto" */
+    const char *arg; /* "FILE"; NULL: it takes none; of a choice "on|off|auto", in brackets where it may be left out */
     option_kind kind;
     size_t field;
     double min, max; /* of a number */
@@ -139,6 +140,10 @@ typedef struct {
 } flag;
 
 const flag *options_flags(size_t *n);
+/* Whether given[0..n), with '_' read as '-' in long names, is one of a row's names. */
+bool flag_has_name(const char *names, const char *given, size_t n);
+/* Whether a row's `arg` may be left out: "on" then. */
+bool value_is_optional(const char *arg);
 
 /* What the program's exit codes mean; ends with NULL. */
 typedef struct {

@@ -110,12 +110,14 @@ bool render_conversation(const options *o, const gguf_model *model, const conver
     return ok;
 }
 
+size_t message_length(const options *o, const buffer *text) {
+    return text->n - (!o->prompt && text->n > 0 && text->data[text->n - 1] == '\n');
+}
+
 bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
                    gguf_error *err) {
     conversation talk = {0};
-    /* a file's or pipe's last line end is no part of what is said */
-    size_t n = text->n;
-    if (!o->prompt && n > 0 && text->data[n - 1] == '\n') n--;
+    size_t n = message_length(o, text);
     bool ok = add_system_prompt(o, &talk, err) && conversation_add(&talk, "user", text->data, n, NULL, 0, err) &&
               render_conversation(o, model, &talk, out, err);
     conversation_free(&talk);

@@ -15,6 +15,9 @@ typedef struct {
     size_t n_close_ids;
 } rendered_prompt;
 
+/* Bytes of a text that are said: the last line end of a file or pipe is not. */
+size_t message_length(const options *o, const buffer *text);
+
 /* Renders the system prompt and `text` as a user's message, with the options' template, tools and arguments. */
 bool render_prompt(const options *o, const gguf_model *model, const buffer *text, rendered_prompt *out,
                    gguf_error *err);

@@ -81,7 +81,7 @@ static bool tokenize_prompt(run *r, const buffer *text, gguf_error *err) {
 
 /* The prompt as a user's message, where there is a template: sets *chat. */
 static bool chat_prompt(run *r, const buffer *text, bool *chat, gguf_error *err) {
-    if (r->o->raw) return true;
+    if (r->o->conversation == 0) return true;
     rendered_prompt p = {0};
     if (!render_prompt(r->o, r->model, text, &p, err)) return false;
     *chat = p.ids != NULL;
@@ -419,9 +419,10 @@ static int answer_once(run *r, const buffer *text) {
     return answer_prompt(r, text, &err) ? 0 : report("run", &err);
 }
 
-/* Nobody asks for a text but a person at a terminal: it is a chat. */
+/* It is a chat where -cnv says so, or where nobody gives a text but a person at a terminal. */
 static bool is_chat(const options *o) {
-    return !o->prompt && !o->file && !o->raw && !o->json && !o->jsonl && isatty(STDIN_FILENO) == 1;
+    bool person = !o->prompt && !o->file && isatty(STDIN_FILENO) == 1;
+    return (o->conversation < 0 ? person : o->conversation == 1) && !o->json && !o->jsonl;
 }
 
 int run_main(const options *o) {
@@ -429,11 +430,11 @@ int run_main(const options *o) {
     run r = {.o = o, .out = text_stream_to(stdout), .aside = text_stream_to(o->show_thinking ? stdout : stderr)};
     gguf_error err = {0};
     buffer text = {0};
-    bool chat = is_chat(o);
+    bool chat = is_chat(o), reads_text = !chat || o->prompt || o->file;
     interrupt_install("run", o->timeout);
-    bool ok = (chat || read_text(o, &text, &err)) && run_open(&r, &err);
+    bool ok = (!reads_text || read_text(o, &text, &err)) && run_open(&r, &err);
     if (ok && o->verbose) say_what_is_used(&r);
-    int code = !ok ? report("run", &err) : chat ? chat_main(&r) : answer_once(&r, &text);
+    int code = !ok ? report("run", &err) : chat ? chat_main(&r, &text) : answer_once(&r, &text);
     if (code == 0 && r.stop && strcmp(r.stop, "timeout") == 0) {
         fprintf(stderr, "gguf-run: --timeout ran out\n");
         code = GGUF_ERR_STOPPED;

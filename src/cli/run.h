@@ -46,7 +46,8 @@ void run_close(run *r);
 /* Seconds of a clock that only goes forward. */
 double run_now(void);
 
-/* A chat on the terminal, for a run whose model is open; returns the exit code. */
-int chat_main(run *r);
+/* A chat, for a run whose model is open: messages of a terminal or stdin, after `first` where it is not empty. Returns
+ * the exit code. */
+int chat_main(run *r, const buffer *first);
 
 #endif

@@ -304,10 +304,40 @@ def test_plain():
     check("NO_COLOR is kept", not re.search(rb"\x1b\[[0-9;]*m", chat.seen))
     chat.type("\x03\x03\x03")
     chat.end()
+    chat = Chat("--simple-io", "-n", "3")
+    check("--simple-io asks for lines", chat.wait(b"> "))
+    chat.type("Hello\n")
+    check("and answers them", chat.wait(b"> ", since=7))
+    check("without control sequences, too", b"\x1b" not in chat.seen)
+    chat.type("\x04")
+    check("code 0 of it", chat.end() == 0)
     # with a prompt, or without a terminal, it is no chat
     done = subprocess.run([os.path.join(build, "gguf-run"), "-m", model, "-n", "3"], input=b"Hello", capture_output=True,
                           check=False)
     check("piped text is no chat", done.returncode == 0 and b"/help" not in done.stderr)
+
+
+def test_conversation_flag():
+    def piped(text, *args):
+        return subprocess.run([os.path.join(build, "gguf-run"), "-m", model, "--temp", "0", *args], input=text,
+                              capture_output=True, text=True, check=False)
+
+    one, two = "What is 17 + 25?", "Now add 9 more."
+    done = piped(f"{one}\n{two}\n", "-cnv")
+    first, _, second = done.stdout.partition("\n")
+    check("-cnv: each line of a pipe is a message", done.returncode == 0 and "42" in first and second.strip())
+    check("and the answers alone come out", done.stderr == "")
+    check("-p is the first", piped(two + "\n", "-cnv", "-p", one).stdout == done.stdout)
+    check("-st ends it there", piped(two + "\n", "-cnv", "-st", "-p", one).stdout.strip() == first.strip())
+    check("the last of -cnv and -no-cnv counts", piped(one, "-cnv", "-no-cnv").stdout != piped(one, "-cnv").stdout)
+    failed = piped("And then? " * 100 + f"\n{two}\n", "-cnv", "-c", "64")
+    check("a message that does not fit ends a piped chat", failed.returncode == 4 and failed.stdout == "")
+
+    chat = Chat("-cnv", "-n", "5", "-p", "/help is a word")
+    check("-cnv -p answers before it asks", chat.ready())
+    check("and keeps the message", saved(chat, "first_message.json")[0]["content"] == "/help is a word")
+    chat.type("\x04")
+    check("code 0 of -cnv", chat.end() == 0)
 
 
 test_conversation()
@@ -317,6 +347,7 @@ test_interrupt()
 test_signals()
 test_limits()
 test_plain()
+test_conversation_flag()
 subprocess.run(["rm", "-rf", work], check=False)
 print(f"{checks} checks, {failures} failed")
 sys.exit(failures > 0 or checks == 0)

@@ -96,6 +96,18 @@ expect 2 gguf-run
 check "the way out is named" says "-m FILE"
 expect 2 gguf-run -m m.gguf -p x --no-such-flag
 check "the flag is named" says "--no-such-flag"
+for pair in --tmep=--temp --temperatur=--temp --n-predcit=--n-predict -temp=--temp --no-cnv=-no-cnv --mirostat-l=--mirostat-lr; do
+    expect 2 gguf-run -m m.gguf -p x ${pair%%=*} 1
+    check "${pair%%=*} is near to ${pair#*=}" says "is it ${pair#*=}"
+done
+expect 2 gguf-run -m m.gguf -p x --zzzzzz
+check "nothing is near to nonsense" test "$(grep -c 'is it' err)" -eq 0
+expect 2 gguf-run -m m.gguf -p x --plan
+check "another command's flag is told" says "gguf-inspect has"
+for pair in --grammar=leave --json-schema=leave --lora=merge --mmproj=text -md=leave -hf=fetch-model -i=-cnv; do
+    expect 2 gguf-run -m m.gguf -p x ${pair%%=*} y
+    check "${pair%%=*}: the way out" says "${pair#*=}"
+done
 expect 2 gguf-run -m m.gguf -p x -n ten
 expect 2 gguf-run -m m.gguf -p x -n
 expect 2 gguf-run -m m.gguf -p x --temp -nan
@@ -106,6 +118,8 @@ expect 2 gguf-run -m m.gguf -f no-such-file
 GGUF_CPU=sse9 gguf-run -m m.gguf -p x >out 2>err </dev/null
 check "an unknown tier is refused" test $? -eq 2
 expect 2 gguf no-such-command
+expect 2 gguf inspcet
+check "the nearest command is told" says "is it inspect?"
 expect 0 gguf-run --help
 check "--help goes to stdout" prints "Usage: gguf-run"
 expect 0 gguf --version
@@ -114,12 +128,17 @@ LLAMA_ARG_N_PREDICT=3 $run -p "Once upon" --json >out 2>err </dev/null
 check "LLAMA_ARG_ variables are read" prints '"tokens":3'
 
 # threads for prompts; flags that are read for llama.cpp's sake
-for flags in "-tb 1" "-t 1 -tb 3" "-t 3 -tb 1" "-fa on" "-fa auto" "--keep 5" "-st" "--mmap"; do
+for flags in "-tb 1" "-t 1 -tb 3" "-t 3 -tb 1" "-fa on" "-fa auto" "-fa" "-fa --mmap" "--flash-attn=off" "--keep 5" "-st" "--mmap" \
+    "--color" "--color on" "-co" "--no-warmup --jinja" "--no-perf" "--log-disable" "--no-context-shift" "--simple-io" "-no-cnv"; do
     expect 0 $run -p "Once upon" -n 12 $flags
     check "the same text with $flags" cmp out first
 done
 expect 2 $run -p x -fa maybe
 check "the choices are named" says "on|off|auto"
+expect 0 $run -p x -n 1 --perf
+check "--perf prints timings" says "tokens/s"
+expect 0 $run -p x -n 1 --perf --log-disable
+check "--log-disable none" test ! -s err
 expect 0 $run -p "Once upon a time there was" -n 4 -t 1 -tb 2 --profile
 check "both threads' work is in the profile" test "$(grep -cE '^(matrix products|attention|rms norm) ' err)" -eq 3
 
