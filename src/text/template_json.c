@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "text/json_escape.h"
 #include "text/template_internal.h"
 #include "text/unicode.h"
 
@@ -34,38 +35,7 @@ static bool accept(reader *r, char c) {
     return true;
 }
 
-static bool hex4(reader *r, uint32_t *out) {
-    *out = 0;
-    if (r->end - r->p < 4) return false;
-    for (int i = 0; i < 4; i++) {
-        char c = *r->p++;
-        int d = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-        if (d < 0) return false;
-        *out = *out << 4 | (uint32_t)d;
-    }
-    return true;
-}
-
-/* After \u: one character, maybe written as a pair of surrogates; half a pair becomes U+FFFD. */
-static bool read_unicode(reader *r, text *t) {
-    uint32_t c, low;
-    char bytes[4];
-    if (!hex4(r, &c)) return false;
-    if (c >= 0xD800 && c < 0xDC00 && r->end - r->p >= 6 && r->p[0] == '\\' && r->p[1] == 'u') {
-        reader ahead = *r;
-        ahead.p += 2;
-        if (!hex4(&ahead, &low)) return false;
-        if (low >= 0xDC00 && low < 0xE000) {
-            c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-            r->p = ahead.p;
-        }
-    }
-    text_add(t, bytes, utf8_encode(c >= 0xD800 && c < 0xE000 ? 0xFFFD : c, bytes), false);
-    return true;
-}
-
 static value read_string(reader *r) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     text t = {.m = r->m};
     r->p++;
     const char *begin = r->p;
@@ -79,12 +49,10 @@ static value read_string(reader *r) {
         text_add(&t, plain, (size_t)(r->p - plain), false);
         if (r->p == r->end || *r->p != '\\') continue;
         if (++r->p == r->end) break;
-        char c = *r->p++;
-        const char *known = c ? strchr(from, c) : NULL;
-        if (known)
-            text_add(&t, &to[known - from], 1, false);
-        else if (c != 'u' || !read_unicode(r, &t))
-            return refuse(r, "an escape that JSON does not have");
+        char bytes[4];
+        size_t n = json_unescape(&r->p, r->end, bytes);
+        if (n == 0) return refuse(r, "an escape that JSON does not have");
+        text_add(&t, bytes, n, false);
     }
     if (r->p == r->end) return refuse(r, "a string does not end");
     r->p++;
