@@ -313,16 +313,20 @@ static node *test(parser *p) {
     return n;
 }
 
+static node *parse_call(parser *p) {
+    node *call = new_node(p, N_CALL, NULL), *args = parse_arguments(p);
+    if (call) call->first = args;
+    return call;
+}
+
 static node *parse_links(parser *p, bool with_filters) {
     node *links = NULL, **tail = &links;
     while (!parse_failed(p)) {
         if (is_operator(&p->now, ".") || is_operator(&p->now, "["))
             append_node(&tail, subscript(p));
-        else if (is_operator(&p->now, "(")) {
-            node *call = new_node(p, N_CALL, NULL), *args = parse_arguments(p);
-            if (call) call->first = args;
-            append_node(&tail, call);
-        } else
+        else if (is_operator(&p->now, "("))
+            append_node(&tail, parse_call(p));
+        else
             break;
     }
     while (with_filters && !parse_failed(p)) { /* behind the first filter, calls are allowed but no attributes */
@@ -330,11 +334,9 @@ static node *parse_links(parser *p, bool with_filters) {
             append_node(&tail, parse_filter(p));
         else if (accept_word(p, "is"))
             append_node(&tail, test(p));
-        else if (is_operator(&p->now, "(")) {
-            node *call = new_node(p, N_CALL, NULL), *args = parse_arguments(p);
-            if (call) call->first = args;
-            append_node(&tail, call);
-        } else
+        else if (is_operator(&p->now, "("))
+            append_node(&tail, parse_call(p));
+        else
             break;
     }
     return links;
