@@ -30,12 +30,17 @@ struct gguf_session {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Tokens of a step at most; 0 asked for: the default. */
+static uint32_t step_size(uint32_t asked, uint32_t n_ctx) {
+    uint32_t n = asked ? asked : DEFAULT_BATCH;
+    if (n > n_ctx) n = n_ctx;
+    return n < MAX_BATCH ? n : MAX_BATCH;
+}
+
 void session_memory(const gguf_model *m, uint32_t n_ctx, uint32_t n_batch, gguf_cache_type k, gguf_cache_type v,
                     uint64_t *cache, uint64_t *work) {
     workspace w;
-    if (n_batch == 0) n_batch = DEFAULT_BATCH;
-    if (n_batch > n_ctx) n_batch = n_ctx;
-    if (n_batch > MAX_BATCH) n_batch = MAX_BATCH;
+    n_batch = step_size(n_batch, n_ctx);
     *cache = cache_bytes(&m->hp, n_ctx, n_batch, k, v);
     *work = workspace_layout(m, n_batch, &w, NULL);
 }
@@ -75,6 +80,10 @@ static bool choose_context(gguf_session *s, const gguf_session_params *p, gguf_e
 }
 
 static backend *open_backend(const gguf_session *s, const gguf_session_params *p, uint32_t n_threads, gguf_error *err) {
+    if (n_threads > MAX_THREADS) {
+        fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
+        return NULL;
+    }
     backend *b = backend_cpu_new(s->kernels, (int)n_threads, p->stop, p->stop_ctx, p->warn, p->warn_ctx, err);
     if (!b || backend_prepare(b, s->plan.body, s->plan.n_body, err)) return b;
     backend_free(b);
@@ -91,9 +100,7 @@ static bool open_split(gguf_session *s, const gguf_session_params *p, gguf_error
 static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error *err) {
     s->kernels = kernels_choose(err);
     if (!s->kernels || !choose_context(s, p, err)) return false;
-    uint32_t n_batch = p->n_batch ? p->n_batch : DEFAULT_BATCH;
-    if (n_batch > s->n_ctx) n_batch = s->n_ctx;
-    if (n_batch > MAX_BATCH) n_batch = MAX_BATCH;
+    uint32_t n_batch = step_size(p->n_batch, s->n_ctx);
     s->work_bytes = workspace_layout(s->m, n_batch, &s->w, NULL);
     s->work = memory_reserve(s->work_bytes);
     if (!s->work) return fail_memory(err, "the work memory", s->work_bytes);
@@ -103,11 +110,7 @@ static bool open_parts(gguf_session *s, const gguf_session_params *p, gguf_error
     if (!plan_make(s->m, &s->w, s->cache.layers, s->n_ctx, &s->mem, &s->plan, err)) return false;
     if (!open_split(s, p, err)) return false;
     uint32_t n_threads = p->n_threads ? p->n_threads : (uint32_t)cpu_default_threads();
-    if (n_threads > MAX_THREADS)
-        return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_threads, MAX_THREADS);
     uint32_t n_batch_threads = p->n_threads_batch ? p->n_threads_batch : n_threads;
-    if (n_batch_threads > MAX_THREADS)
-        return fail(err, GGUF_ERR_USAGE, "%u threads are more than %d", n_batch_threads, MAX_THREADS);
     s->backend = open_backend(s, p, n_threads, err);
     s->batch_backend = s->backend;
     if (s->backend && n_batch_threads != n_threads) s->batch_backend = open_backend(s, p, n_batch_threads, err);
