@@ -7,9 +7,7 @@
 #include "cli/prompt.h"
 
 static bool no_memory(gguf_error *err) {
-    err->code = GGUF_ERR_MEMORY;
-    snprintf(err->message, sizeof err->message, "not enough memory for the conversation");
-    return false;
+    return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the conversation");
 }
 
 /* ---- the prompt ------------------------------------------------------------------------------ */
@@ -104,11 +102,11 @@ static bool make_prompt(chat *c, size_t n_more, rendered_prompt *out, gguf_error
                 room, c->n_left_out, c->talk.n);
     }
     if (out->n_ids + n_more <= room && (n_more == 0 || out->n_ids + n_more < room)) return true;
-    err->code = GGUF_ERR_CONTEXT;
-    snprintf(err->message, sizeof err->message,
-             "%zu tokens do not fit into the context of %zu positions (/clear begins anew, -c N makes it larger%s)",
-             out->n_ids + n_more, room, c->r->o->context_shift ? "" : ", --context-shift leaves out the oldest turns");
-    return false;
+    return set_error(err, GGUF_ERR_CONTEXT,
+                     "%zu tokens do not fit into the context of %zu positions (/clear begins anew, -c N makes it "
+                     "larger%s)",
+                     out->n_ids + n_more, room,
+                     c->r->o->context_shift ? "" : ", --context-shift leaves out the oldest turns");
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */

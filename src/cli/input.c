@@ -16,11 +16,12 @@ bool read_file(const char *path, buffer *b, gguf_error *err) {
     char piece[65536];
     size_t n;
     while ((n = fread(piece, 1, sizeof piece, f)) > 0 && b->n <= MAX_TEXT) buffer_add(b, piece, n);
-    bool broken = ferror(f);
+    int why = !ferror(f) ? 0 : errno ? errno : EIO;
     if (!is_stdin) fclose(f);
-    if (broken) return fail(err, GGUF_ERR_RUN, "%s: cannot read: %s", is_stdin ? "stdin" : path, strerror(errno));
-    if (b->n > MAX_TEXT)
-        return fail(err, GGUF_ERR_USAGE, "%s: more than %d bytes of text", is_stdin ? "stdin" : path, MAX_TEXT);
+    const char *name = is_stdin ? "stdin" : path;
+    gguf_code code = why == EISDIR ? GGUF_ERR_USAGE : GGUF_ERR_RUN;
+    if (why) return fail(err, code, "%s: cannot read: %s", name, strerror(why));
+    if (b->n > MAX_TEXT) return fail(err, GGUF_ERR_USAGE, "%s: more than %d bytes of text", name, MAX_TEXT);
     return !b->failed || fail_memory(err, "the text", b->n);
 }
 

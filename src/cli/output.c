@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,15 @@ void print_line(const char *command, const char *line) {
     fprintf(stderr, "gguf-%s: ", command);
     for (const char *p = line; *p; p++) fputc((unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p, stderr);
     fputc('\n', stderr);
+}
+
+bool set_error(gguf_error *err, gguf_code code, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    va_end(args);
+    err->code = code;
+    return false;
 }
 
 int report(const char *command, const gguf_error *err) {

@@ -8,6 +8,8 @@
 
 /* Prints "gguf-run: message" on stderr and returns the exit code. */
 int report(const char *command, const gguf_error *err);
+/* Stores an error, for commands that stand on gguf.h alone; returns false. */
+bool set_error(gguf_error *err, gguf_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Prints "gguf-run: line" on stderr, without control characters. */
 void print_line(const char *command, const char *line);
 /* A gguf_warn_fn; ctx is the command's name. */

@@ -17,9 +17,7 @@ static bool reads_think_variable(const gguf_chat_template *t) {
 }
 
 static bool no_memory(gguf_error *err) {
-    err->code = GGUF_ERR_MEMORY;
-    snprintf(err->message, sizeof err->message, "not enough memory for the conversation");
-    return false;
+    return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the conversation");
 }
 
 /* The conversation as JSON; a word for templates that look for it in the system message turns thinking on or off. */

@@ -34,10 +34,7 @@ bool run_open(run *r, gguf_error *err) {
     if (!r->model) return false;
     r->vocab = gguf_model_vocab(r->model);
     if (!r->vocab) {
-        err->code = GGUF_ERR_MODEL;
-        snprintf(err->message, sizeof err->message, "%s: the file has no tokenizer, so no text can be given to it",
-                 o->model);
-        return false;
+        return set_error(err, GGUF_ERR_MODEL, "%s: the file has no tokenizer, so no text can be given to it", o->model);
     }
     gguf_session_params sp = session_params(o, "run");
     sp.stop = interrupt_wanted;
@@ -54,10 +51,7 @@ bool run_ban_ends(run *r, gguf_error *err) {
     for (uint32_t i = 0; r->o->ignore_eos && i < n; i++) {
         if (!gguf_vocab_is_end(r->vocab, (int32_t)i)) continue;
         int32_t *more = realloc(r->banned, (r->n_banned + 1) * sizeof *more);
-        if (!more) {
-            err->code = GGUF_ERR_MEMORY;
-            return false;
-        }
+        if (!more) return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the tokens of --ignore-eos");
         r->banned = more;
         r->banned[r->n_banned++] = (int32_t)i;
     }
@@ -73,10 +67,7 @@ static bool tokenize_prompt(run *r, const buffer *text, gguf_error *err) {
     if (r->n_ids > 1 && gguf_vocab_adds_eos(r->vocab) && !r->o->no_bos &&
         r->ids[r->n_ids - 1] == gguf_vocab_eos(r->vocab))
         r->n_ids--;
-    if (r->n_ids > 0) return true;
-    err->code = GGUF_ERR_USAGE;
-    snprintf(err->message, sizeof err->message, "the prompt is empty");
-    return false;
+    return r->n_ids > 0 || set_error(err, GGUF_ERR_USAGE, "the prompt is empty");
 }
 
 /* The prompt as a user's message, where there is a template: sets *chat. */
@@ -376,11 +367,8 @@ static bool answer_prompt(run *r, const buffer *text, gguf_error *err) {
     } else if (!r->o->jsonl && r->out.clean) {
         putchar('\n'); /* on a terminal the shell's prompt comes next */
     }
-    if (answer_failed(&r->said) || r->answer_ids.failed) {
-        err->code = GGUF_ERR_MEMORY;
-        snprintf(err->message, sizeof err->message, "not enough memory for the answer");
-        return false;
-    }
+    if (answer_failed(&r->said) || r->answer_ids.failed)
+        return set_error(err, GGUF_ERR_MEMORY, "not enough memory for the answer");
     if (strcmp(r->stop, "context") == 0) {
         fprintf(stderr, "gguf-run: the context of %u positions is full (a larger one: -c)\n",
                 gguf_session_context(r->session));

@@ -6,12 +6,6 @@
 #include "cli/input.h"
 #include "cli/json.h"
 
-static bool set_error(gguf_error *err, gguf_code code, const char *message) {
-    err->code = code;
-    snprintf(err->message, sizeof err->message, "%s", message);
-    return false;
-}
-
 static ptrdiff_t tokenize(const options *o, const gguf_vocab *v, const char *text, size_t n, int32_t **ids,
                           gguf_error *err) {
     gguf_tokenize_params p = {.no_bos = o->no_bos, .parse_special = o->parse_special};
@@ -85,11 +79,7 @@ static bool tokenize_line(const options *o, const gguf_vocab *v, const char *lin
     buffer text = {0}, rest = {0};
     int32_t *ids = NULL;
     bool ok = read_line(line, n, &text, &rest);
-    if (!ok) {
-        char message[96];
-        snprintf(message, sizeof message, "line %zu is not a JSON object with a \"text\"", number);
-        set_error(err, GGUF_ERR_USAGE, message);
-    }
+    if (!ok) set_error(err, GGUF_ERR_USAGE, "line %zu is not a JSON object with a \"text\"", number);
     ptrdiff_t count = ok ? tokenize(o, v, text.data, text.n, &ids, err) : -1;
     if (count >= 0) {
         putchar('{');
@@ -132,12 +122,10 @@ static bool detokenize(const options *o, const gguf_vocab *v, buffer *text, gguf
         char *end;
         long id = strtol(p, &end, 10);
         if (end == p || id < 0 || (unsigned long)id >= gguf_vocab_size(v)) {
-            char message[96];
             size_t n = strcspn(p, ", \t\r\n[]");
-            snprintf(message, sizeof message, "\"%.*s\" is no id of this vocabulary (0 to %u)", n < 20 ? (int)n : 20, p,
-                     gguf_vocab_size(v) - 1);
             free(piece);
-            return set_error(err, GGUF_ERR_USAGE, message);
+            return set_error(err, GGUF_ERR_USAGE, "\"%.*s\" is no id of this vocabulary (0 to %u)",
+                             n < 20 ? (int)n : 20, p, gguf_vocab_size(v) - 1);
         }
         gguf_detokenizer before = state;
         size_t n = gguf_vocab_detokenize(v, &state, (int32_t)id, piece, room);

@@ -115,6 +115,8 @@ expect 2 gguf-run -m m.gguf -p x -ngl 99
 check "a GPU that is not there is refused" says "CPU"
 expect 2 gguf-run -m m.gguf -p x extra
 expect 2 gguf-run -m m.gguf -f no-such-file
+expect 2 gguf-run -m m.gguf -f .
+check "a folder is called so" says "Is a directory"
 GGUF_CPU=sse9 gguf-run -m m.gguf -p x >out 2>err </dev/null
 check "an unknown tier is refused" test $? -eq 2
 expect 2 gguf no-such-command
