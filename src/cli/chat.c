@@ -8,11 +8,6 @@
 #include "cli/line_input.h"
 #include "cli/prompt.h"
 
-static bool has_colours(void) {
-    const char *no = getenv("NO_COLOR");
-    return isatty(STDERR_FILENO) == 1 && !(no && *no);
-}
-
 static void say_error(gguf_error *err) {
     report("run", err);
     *err = (gguf_error){0};
@@ -210,13 +205,6 @@ static command_result run_command(chat *c, const char *text, size_t n, size_t na
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static bool is_blank(const char *text, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (!strchr(" \t\n", text[i]) || !text[i]) return false;
-    }
-    return true;
-}
-
 /* Answers a message, which is taken back where there is no answer. */
 static void answer_message(chat *c, const char *text, size_t n, gguf_error *err) {
     size_t before = c->talk.n;
@@ -286,7 +274,7 @@ int chat_main(run *r, const buffer *first) {
     line_input in = {.view = {.prompt = "> ", .n_prompt = 2}, .plain = r->o->simple_io, .verbose = r->o->verbose};
     gguf_error err = {0};
     interrupt_polled(true);
-    if (has_colours()) in.view.prompt = "\x1B[1m> \x1B[0m";
+    if (has_colours(stderr)) in.view.prompt = "\x1B[1m> \x1B[0m";
     line_input_start(&in);
     const options *o = r->o;
     c.has_template = o->chat_template || o->chat_template_file || gguf_model_get_info(r->model).chat_template;

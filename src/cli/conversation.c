@@ -123,10 +123,6 @@ bool conversation_save(const conversation *c, const char *path, gguf_error *err)
     return ok;
 }
 
-static bool is_name(const json_member *m, const char *name) {
-    return m->name.n == strlen(name) && memcmp(m->name.data, name, m->name.n) == 0;
-}
-
 /* One message from its JSON object. */
 static bool read_message(conversation *c, const char *text, size_t n, size_t *n_dropped, gguf_error *err) {
     buffer role = {0}, content = {0}, thinking = {0};
@@ -135,11 +131,11 @@ static bool read_message(conversation *c, const char *text, size_t n, size_t *n_
     json_member m = {0};
     json_step step;
     while ((step = json_next(&object, &m)) == JSON_MEMBER) {
-        if (is_name(&m, "role")) {
+        if (json_is_named(&m, "role")) {
             has_role = json_read_string(m.value, m.n_value, &role) && !memchr(role.data ? role.data : "", 0, role.n);
-        } else if (is_name(&m, "content")) {
+        } else if (json_is_named(&m, "content")) {
             has_content = json_read_string(m.value, m.n_value, &content);
-        } else if (is_name(&m, "reasoning_content")) {
+        } else if (json_is_named(&m, "reasoning_content")) {
             has_thinking = json_read_string(m.value, m.n_value, &thinking);
         } else {
             ++*n_dropped;
@@ -173,7 +169,7 @@ static void find_messages(const char **text, size_t *n) {
     json_object object = json_begin(*text, *n);
     json_member m = {0};
     while (json_next(&object, &m) == JSON_MEMBER) {
-        if (!is_name(&m, "messages")) continue;
+        if (!json_is_named(&m, "messages")) continue;
         *text = m.value;
         *n = m.n_value;
         break;

@@ -1,4 +1,5 @@
 /* gguf-eval over a text: perplexity, divergence from another model's run, log-probabilities of lines. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,7 +253,7 @@ static bool score_line(const options *o, runner *r, const char *text, size_t n, 
 
 static bool score_lines(const options *o, runner *r, gguf_error *err) {
     FILE *in = !o->file || strcmp(o->file, "-") == 0 ? stdin : fopen(o->file, "re");
-    if (!in) return fail(err, GGUF_ERR_USAGE, "%s: cannot open the file", o->file);
+    if (!in) return fail(err, GGUF_ERR_USAGE, "%s: cannot open: %s", o->file, strerror(errno));
     char *line = NULL;
     size_t room = 0;
     bool ok = true;

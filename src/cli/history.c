@@ -21,7 +21,7 @@ char *history_default_path(void) {
     return n < 0 ? NULL : path;
 }
 
-static bool is_blank(const char *text, size_t n) {
+bool is_blank(const char *text, size_t n) {
     while (n > 0 && (*text == ' ' || *text == '\n' || *text == '\t')) text++, n--;
     return n == 0;
 }

@@ -18,6 +18,9 @@ typedef struct {
     char *path; /* of the file, or NULL: nothing is kept */
 } history;
 
+/* Whether a text is spaces and line ends alone: no message. */
+bool is_blank(const char *text, size_t n);
+
 /* $XDG_STATE_HOME/gguf/history, or ~/.local/state/gguf/history; NULL where neither can be. free() it. */
 char *history_default_path(void);
 /* Reads the file, and shortens it where it has grown to twice its measure. A file that is missing is an empty one. */

@@ -97,6 +97,11 @@ static bool skip_value(reader *r, int depth) {
     return accept(r, close);
 }
 
+bool json_is_named(const json_member *m, const char *name) {
+    size_t n = strlen(name);
+    return m->name.n == n && (n == 0 || memcmp(m->name.data, name, n) == 0);
+}
+
 json_object json_begin(const char *text, size_t n) { return (json_object){text, text + n, true}; }
 
 json_step json_next(json_object *o, json_member *m) {

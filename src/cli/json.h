@@ -19,6 +19,8 @@ typedef struct {
 
 typedef enum { JSON_END, JSON_MEMBER, JSON_MALFORMED } json_step;
 
+bool json_is_named(const json_member *m, const char *name);
+
 /* Walks the one object that text[0..n) must be. */
 json_object json_begin(const char *text, size_t n);
 json_step json_next(json_object *o, json_member *m);

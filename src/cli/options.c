@@ -415,6 +415,29 @@ static void unescape_all(option_list *list) {
     for (int64_t i = 0; i < list->n; i++) unescape((char *)(uintptr_t)list->items[i]);
 }
 
+/* The flag at argv[*i] and its value, which may be the next argument: *i is then moved there. */
+static bool take_flag(const command *c, int argc, char **argv, int *i, options *o, gguf_error *err) {
+    const char *a = argv[*i], *equals = a[1] == '-' ? strchr(a, '=') : NULL;
+    size_t n = equals ? (size_t)(equals - a) : strlen(a);
+    const flag *f = find(c, a, n);
+    if (!f) return fail_unknown_flag(c, a, n, err);
+    const char *value = equals ? equals + 1 : NULL;
+    if (!f->arg && value) return fail(err, GGUF_ERR_USAGE, "%.*s takes no value", (int)n, a);
+    if (f->arg && !value) {
+        bool is_last = *i + 1 == argc;
+        if (value_is_optional(f->arg) && (is_last || argv[*i + 1][0] == '-')) {
+            value = "on";
+        } else if (is_last) {
+            return fail(err, GGUF_ERR_USAGE, "%s needs a value: %s %s", a, a, f->arg);
+        } else {
+            value = argv[++*i];
+        }
+    }
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)n, a);
+    return set_value(o, f, name, value, err);
+}
+
 bool options_parse(const command *c, int argc, char **argv, int first, options *o, gguf_error *err) {
     set_defaults(o);
     if (!read_environment(c, o, err)) return false;
@@ -427,25 +450,8 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
             o->words[o->n_words++] = a;
             continue;
         }
-        if (strcmp(a, "--") == 0) {
-            flags_end = true;
-            continue;
-        }
-        const char *equals = a[1] == '-' ? strchr(a, '=') : NULL;
-        size_t n = equals ? (size_t)(equals - a) : strlen(a);
-        const flag *f = find(c, a, n);
-        if (!f) return fail_unknown_flag(c, a, n, err);
-        const char *value = equals ? equals + 1 : NULL;
-        if (!f->arg && value) return fail(err, GGUF_ERR_USAGE, "%.*s takes no value", (int)n, a);
-        bool is_last = i + 1 == argc || argv[i + 1][0] == '-';
-        if (f->arg && !value && value_is_optional(f->arg) && is_last) value = "on";
-        if (f->arg && !value) {
-            if (i + 1 == argc) return fail(err, GGUF_ERR_USAGE, "%s needs a value: %s %s", a, a, f->arg);
-            value = argv[++i];
-        }
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)n, a);
-        if (!set_value(o, f, name, value, err)) return false;
+        flags_end = strcmp(a, "--") == 0;
+        if (!flags_end && !take_flag(c, argc, argv, &i, o, err)) return false;
     }
     if (o->help || o->version) return true;
     if (c->bit == CMD_QUANTIZE) return true;

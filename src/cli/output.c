@@ -61,6 +61,11 @@ size_t utf8_whole(const char *text, size_t n) {
 
 text_stream text_stream_to(FILE *out) { return (text_stream){.out = out, .clean = isatty(fileno(out)) == 1}; }
 
+bool has_colours(FILE *out) {
+    const char *no = getenv("NO_COLOR");
+    return isatty(fileno(out)) == 1 && !(no && *no);
+}
+
 /* Control characters make terminals do things: C0 but newline and tab, DEL, C1 (as UTF-8 or as stray bytes). */
 static void write_clean(FILE *out, const char *text, size_t n) {
     for (size_t i = 0; i < n;) {

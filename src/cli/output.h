@@ -30,6 +30,9 @@ text_stream text_stream_to(FILE *out);
 void text_write(text_stream *s, const char *text, size_t n);
 void text_end(text_stream *s); /* what is pending is written as it is; flushes */
 
+/* Whether control sequences that colour or dim may go into a stream: a terminal, where NO_COLOR is not set. */
+bool has_colours(FILE *out);
+
 /* Bytes of the longest prefix of text[0..n) that does not end inside a character. */
 size_t utf8_whole(const char *text, size_t n);
 

@@ -113,7 +113,7 @@ static void add_text(run *r, int32_t id) {
 /* Shows what of the thinking is new: on stderr, or with --show-thinking before the answer. */
 static void show_thinking(run *r) {
     buffer *t = &r->said.thought;
-    bool quiet = r->o->json || r->o->jsonl, dim = r->aside.clean && r->aside.out == stderr && !getenv("NO_COLOR");
+    bool quiet = r->o->json || r->o->jsonl, dim = r->aside.out == stderr && has_colours(stderr);
     if (quiet || t->n == r->thought_shown) return;
     if (dim) fputs("\033[2m", r->aside.out);
     text_write(&r->aside, t->data + r->thought_shown, t->n - r->thought_shown);

@@ -52,10 +52,6 @@ static bool tokenize_text(const options *o, const gguf_vocab *v, const buffer *t
 
 /* ---- JSON lines ------------------------------------------------------------------------------ */
 
-static bool is_named(const json_member *m, const char *name) {
-    return m->name.n == strlen(name) && memcmp(m->name.data, name, m->name.n) == 0;
-}
-
 /* Finds the text, and collects the object's other members in *rest, each with ", " behind it; ids that are there
  * already are left out. */
 static bool read_line(const char *line, size_t n, buffer *text, buffer *rest) {
@@ -64,9 +60,8 @@ static bool read_line(const char *line, size_t n, buffer *text, buffer *rest) {
     json_step step;
     bool found = false;
     while ((step = json_next(&object, &m)) == JSON_MEMBER) {
-        if (m.name.n == 0) buffer_add(&m.name, "", 1), m.name.n = 0; /* so that data is no NULL */
-        if (is_named(&m, "text")) found = !found && json_read_string(m.value, m.n_value, text);
-        if (is_named(&m, "ids")) continue;
+        if (json_is_named(&m, "text")) found = !found && json_read_string(m.value, m.n_value, text);
+        if (json_is_named(&m, "ids")) continue;
         buffer_add(rest, m.text, m.n_text);
         buffer_add(rest, ", ", 2);
     }
