@@ -466,7 +466,7 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
         return fail(err, GGUF_ERR_USAGE, "%s has one form alone: leave out -o", o->start ? "--start" : "--ceilings");
     bool without_model = o->ceilings || (o->chat && (o->chat_template || o->chat_template_file) && !o->ids_only);
     if (o->chat_template && strcmp(o->chat_template, "list") == 0) without_model = true;
-    if (!o->model && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
+    if ((!o->model || !*o->model) && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
     if ((o->gpu_layers > 0 || o->gpu_layers == GGUF_GPU_ALL) && !gguf_has_gpu_backend())
         return fail(err, GGUF_ERR_USAGE, "-ngl: this program was built without CUDA (cmake -DGGUF_CUDA=ON) and computes "
                                          "on the CPU; leave -ngl out");

@@ -54,6 +54,13 @@ got open/quants:mmproj-a-Q4_K_M.gguf mmproj-a-Q4_K_M.gguf
 got open/eight b.Q8_0.gguf
 got open/eight:F16 b.F16.gguf
 got open/only some-model.gguf
+expect 0 "$fetch" -o models https://hub.example/open/quants/blob/main/a-Q8_0.gguf
+check "the address of a file" cmp hub/open/quants/a-Q8_0.gguf models/a-Q8_0.gguf
+for page in open/eight open/eight/ open/eight/tree/main "open/eight?library=gguf"; do
+    rm -f models/*
+    expect 0 "$fetch" -o models "https://hub.example/$page"
+    check "the address $page" cmp hub/open/eight/b.Q8_0.gguf models/b.Q8_0.gguf
+done
 got open/spaces "a model + more #1.gguf"
 got open/variants:UD-Q4_K_M y-UD-Q4_K_M.gguf
 got open/variants:y-Q4_K_M y-Q4_K_M.gguf
@@ -131,7 +138,7 @@ check "no network is said" says "cannot be resolved"
 # usage
 expect 0 "$fetch" --help
 check "--help goes to stdout" prints "Usage: fetch-model"
-for wrong in "" "name" "../../etc" "a/b extra" "-x a/b" "a/b:c/d" "-o"; do
+for wrong in "" "name" "../../etc" "a/b extra" "-x a/b" "a/b:c/d" "-o" "https://hub.example/a" "https://hub.example/a/b/c"; do
     # shellcheck disable=SC2086
     expect 2 "$fetch" $wrong
 done

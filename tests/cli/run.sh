@@ -94,6 +94,8 @@ check "nothing is printed" test ! -s out
 # usage
 expect 2 gguf-run
 check "the way out is named" says "-m FILE"
+expect 2 gguf-run -m "" -p x
+check "an empty name, as of a script that failed, is no model" says "no model was given"
 expect 2 gguf-run -m m.gguf -p x --no-such-flag
 check "the flag is named" says "--no-such-flag"
 for pair in --tmep=--temp --temperatur=--temp --n-predcit=--n-predict -temp=--temp --no-cnv=-no-cnv --mirostat-l=--mirostat-lr; do
