@@ -178,8 +178,10 @@ const flag *options_flags(size_t *n) {
 /* What a flag holds that is not given; everything else is zero. */
 static void set_defaults(options *o) {
     gguf_sampler_params s = gguf_sampler_defaults();
-    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .seed = -1, .repetitions = 5, .rope_scaling = -1};
-    o->think_budget = o->conversation = -1;
+    *o = (options){.escapes = true, .n_predict = -1, .timings = -1, .conversation = -1};
+    o->repetitions = 5;
+    o->seed = o->rope_scaling = -1;
+    o->think_budget = -1;
     o->gpu_layers = GGUF_GPU_AUTO;
     /* numbers as written, not as the floats beside them */
     o->temp = 0.8;
@@ -459,14 +461,15 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
         return fail(err, GGUF_ERR_USAGE, "\"%s\" is one argument too many (the model: -m FILE, the prompt: -p TEXT)",
                     o->words[0]);
     }
-    if (o->n_words) o->model = o->words[0]; /* what is looked into may stand without -m */
+    if (o->n_words) o->model = o->words[0];      /* what is looked into may stand without -m */
+    if (o->model && !*o->model) o->model = NULL; /* what a script that failed has printed */
     if (o->json && o->jsonl)
         return fail(err, GGUF_ERR_USAGE, "--json and --jsonl are two ways to print the same: choose one");
     if ((o->start || o->ceilings) && o->format)
         return fail(err, GGUF_ERR_USAGE, "%s has one form alone: leave out -o", o->start ? "--start" : "--ceilings");
     bool without_model = o->ceilings || (o->chat && (o->chat_template || o->chat_template_file) && !o->ids_only);
     if (o->chat_template && strcmp(o->chat_template, "list") == 0) without_model = true;
-    if ((!o->model || !*o->model) && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
+    if (!o->model && !without_model) return fail(err, GGUF_ERR_USAGE, "no model was given (-m FILE)");
     if ((o->gpu_layers > 0 || o->gpu_layers == GGUF_GPU_ALL) && !gguf_has_gpu_backend())
         return fail(err, GGUF_ERR_USAGE, "-ngl: this program was built without CUDA (cmake -DGGUF_CUDA=ON) and computes "
                                          "on the CPU; leave -ngl out");
