@@ -35,6 +35,7 @@ typedef struct {
     bool help, version, json;
     const char *words[MAX_WORDS]; /* arguments that are no flags */
     int n_words;
+    int64_t no_effect; /* where flags go that llama.cpp has and nothing here needs */
     /* text in */
     const char *prompt, *file;
     bool escapes, parse_special, no_bos;
@@ -47,7 +48,6 @@ typedef struct {
     const char *tensor_split;
     float gpu_shares[MAX_SHARES]; /* what it says */
     int64_t n_gpu_shares;
-    int64_t no_effect; /* where flags go that llama.cpp has and nothing here needs */
     /* metadata instead of the file's */
     option_list override_kv;
     int64_t rope_scaling;                                              /* -1: the file's; else of the flag's choices */
