@@ -495,6 +495,21 @@ const exit_code exit_codes[] = {
     {0, NULL},
 };
 
+enum { HELP_COLUMN = 29, HELP_WIDTH = 80 };
+
+/* A flag's help from HELP_COLUMN on, in lines that fit a terminal. */
+static void put_help(FILE *out, const char *text) {
+    int column = HELP_COLUMN;
+    for (const char *word = text; *word;) {
+        int n = (int)strcspn(word, " ");
+        bool fits = column + n < HELP_WIDTH || column == HELP_COLUMN;
+        if (!fits) column = fprintf(out, "\n%*s", HELP_COLUMN, "") - 1;
+        column += fprintf(out, "%s%.*s", column > HELP_COLUMN ? " " : "", n, word);
+        word += n + (word[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
 void options_help(const command *c, FILE *out) {
     fprintf(out, "Usage: gguf-%s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->summary);
     for (size_t i = 0; i < N_FLAGS; i++) {
@@ -502,11 +517,12 @@ void options_help(const command *c, FILE *out) {
         if (!(f->commands & c->bit)) continue;
         char left[96];
         int n = snprintf(left, sizeof left, "%s%s%s", f->names, f->arg ? " " : "", f->arg ? f->arg : "");
-        if (n <= 26) {
-            fprintf(out, "  %-26s %s\n", left, f->help);
+        if (n + 3 > HELP_COLUMN) {
+            fprintf(out, "  %s\n%*s", left, HELP_COLUMN, "");
         } else {
-            fprintf(out, "  %s\n  %-26s %s\n", left, "", f->help);
+            fprintf(out, "  %-*s", HELP_COLUMN - 2, left);
         }
+        put_help(out, f->help);
     }
     if (c->more) fprintf(out, "\n%s\n", c->more);
     fprintf(out, "\nExit codes:");

@@ -23,6 +23,7 @@ total=0
 for command in run inspect eval tokenize bench quantize; do
     gguf-$command --help >help
     names=$(sed -n 's/^  \(-[^ ,]*\(, -[^ ,]*\)*\).*/\1/p' help | tr -d ',')
+    check "gguf-$command's flags fit 80 columns" test -z "$(sed -n '/^Options:/,/^$/p' help | grep -E '.{81}' | grep -vE '^ {29}[^ ]+$')"
     check "gguf-$command has flags" test "$(echo "$names" | wc -w)" -gt 8
     section=$(sed -n "/^\.SS gguf-$command\$/,/^\.S[SH] /p" plain)
     for name in $names; do
