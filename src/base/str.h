@@ -21,6 +21,12 @@ static inline bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memc
 static inline bool str_is(str a, const char *c) { return str_eq(a, str_of(c)); }
 static inline bool str_starts(str a, str head) { return a.n >= head.n && memcmp(a.p, head.p, head.n) == 0; }
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int hex_digit(char c) {
+    char small = c | 0x20;
+    return c >= '0' && c <= '9' ? c - '0' : small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+}
+
 /* ---- hashes ---------------------------------------------------------------------------------- */
 
 /* A number drawn once a process: hashes keyed with it have no collisions that a file could choose. They are for

@@ -159,10 +159,6 @@ static const char *find_text(span s, const char *what) {
     return s.p < s.end ? memmem(s.p, (size_t)(s.end - s.p), what, strlen(what)) : NULL;
 }
 
-static bool named(const json_member *m, const char *name) {
-    return m->name.n == strlen(name) && m->name.n && memcmp(m->name.data, name, m->name.n) == 0;
-}
-
 /* The name as JSON; the arguments as they stand, where they are a string of JSON its content. */
 static void print_call(call_list *calls, const char *name, size_t n_name, const char *args, size_t n_args) {
     buffer unquoted = {0};
@@ -189,8 +185,8 @@ static bool object_call(call_list *calls, span s) {
     json_step step;
     while ((step = json_next(&object, &m)) == JSON_MEMBER) {
         for (int i = 0; i < 2; i++) {
-            if (named(&m, name_keys[i]) && name.n == 0) json_read_string(m.value, m.n_value, &name);
-            if (named(&m, arg_keys[i])) args = (span){m.value, m.value + m.n_value};
+            if (json_is_named(&m, name_keys[i]) && name.n == 0) json_read_string(m.value, m.n_value, &name);
+            if (json_is_named(&m, arg_keys[i])) args = (span){m.value, m.value + m.n_value};
         }
     }
     bool ok = step == JSON_END && name.n > 0 && args.p;

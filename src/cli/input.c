@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/str.h"
 
 enum { MAX_TEXT = 1 << 30 };
 
@@ -23,13 +24,6 @@ bool read_file(const char *path, buffer *b, gguf_error *err) {
     if (why) return fail(err, code, "%s: cannot read: %s", name, strerror(why));
     if (b->n > MAX_TEXT) return fail(err, GGUF_ERR_USAGE, "%s: more than %d bytes of text", name, MAX_TEXT);
     return !b->failed || fail_memory(err, "the text", b->n);
-}
-
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
 }
 
 /* One escape after its backslash: its byte, and its length, or 0 where it is none. */

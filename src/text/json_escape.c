@@ -1,8 +1,6 @@
 #include "text/json_escape.h"
 
-#include <stdbool.h>
-#include <string.h>
-
+#include "base/str.h"
 #include "text/unicode.h"
 
 /* Four hexadecimal digits at *p. */
@@ -10,8 +8,7 @@ static bool hex4(const char **p, const char *end, uint32_t *out) {
     *out = 0;
     if (end - *p < 4) return false;
     for (int i = 0; i < 4; i++) {
-        char c = *(*p)++;
-        int d = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+        int d = hex_digit(*(*p)++);
         if (d < 0) return false;
         *out = *out << 4 | (uint32_t)d;
     }

@@ -10,8 +10,6 @@
 #include "text/unicode.h"
 #include "text/vocab_internal.h"
 
-static const str SPACE = {"\xE2\x96\x81", 3}; /* U+2581 */
-
 /* ---- loading --------------------------------------------------------------------------------- */
 
 /* Turns a score into a number that is the lower the higher the score; NaN is last. */

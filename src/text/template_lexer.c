@@ -178,8 +178,7 @@ static int hex_digits(const char *p, const char *end, int n, uint32_t *out) {
     *out = 0;
     for (int i = 0; i < n; i++) {
         if (p + i >= end) return -1;
-        char c = p[i];
-        int d = is_digit(c) ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+        int d = hex_digit(p[i]);
         if (d < 0) return -1;
         *out = *out << 4 | (uint32_t)d;
     }

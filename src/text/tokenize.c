@@ -90,8 +90,6 @@ static size_t put(const char *p, size_t n, char *out, size_t size) {
     return n;
 }
 
-static int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
-
 size_t gguf_vocab_detokenize(const gguf_vocab *v, gguf_detokenizer *state, int32_t id, char *out, size_t size) {
     if (id < 0 || (uint32_t)id >= v->n) return 0;
     str name = vocab_name(v, id);
@@ -102,6 +100,6 @@ size_t gguf_vocab_detokenize(const gguf_vocab *v, gguf_detokenizer *state, int32
     state->inside = true;
     if (control) return put(name.p, name.n, out, size);
     if (type != GGUF_TOKEN_BYTE) return v->kind->decode(type, name, drop_space, out, size);
-    char byte = (char)(hex_value(name.p[3]) << 4 | hex_value(name.p[4]));
+    char byte = (char)(hex_digit(name.p[3]) << 4 | hex_digit(name.p[4]));
     return drop_space && byte == ' ' ? 0 : put(&byte, 1, out, size);
 }

@@ -12,8 +12,6 @@
 #include "text/unicode.h"
 #include "text/vocab_internal.h"
 
-static const str SPACE = {"\xE2\x96\x81", 3}; /* U+2581 */
-
 /* How much below the worst token an unknown character is. */
 static const double UNKNOWN_PENALTY = 10;
 

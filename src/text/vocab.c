@@ -94,10 +94,9 @@ static bool load_names(gguf_vocab *v, const vocab_source *src) {
     return true;
 }
 
-static bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f'); }
-
 static bool is_byte_name(str name) {
-    return name.n == 6 && memcmp(name.p, "<0x", 3) == 0 && is_hex(name.p[3]) && is_hex(name.p[4]) && name.p[5] == '>';
+    return name.n == 6 && memcmp(name.p, "<0x", 3) == 0 && hex_digit(name.p[3]) >= 0 && hex_digit(name.p[4]) >= 0 &&
+           name.p[5] == '>';
 }
 
 /* Brings the file's types in line with the names: only <0xNN> can stand for a byte. */

@@ -11,6 +11,9 @@
 
 /* ---- the vocabulary --------------------------------------------------------------------------- */
 
+/* How a space is written in the names of all kinds but byte-level BPE: U+2581. */
+static const str SPACE = {"\xE2\x96\x81", 3};
+
 /* Where a vocabulary comes from: the arguments of vocab_load. */
 typedef struct {
     const gguf_file *file;

@@ -7,8 +7,6 @@
 #include "text/unicode.h"
 #include "text/vocab_internal.h"
 
-static const str SPACE = {"\xE2\x96\x81", 3}; /* U+2581 */
-
 enum { DOTTED_I = 0x130 }; /* the one letter whose lower case is two characters: i and a dot */
 enum { MAX_WORD = 100 };   /* characters; a longer word is unknown, as it was in training */
 
