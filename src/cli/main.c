@@ -97,36 +97,38 @@ static void hold_streams(void) {
     }
 }
 
+static const char *program_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* `gguf` itself: a first argument that is no command, and what follows it. */
+static int run_program(const char *word, const char *arg) {
+    if (strcmp(word, "--version") == 0) {
+        printf("gguf %s\n", GGUF_VERSION);
+    } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        overview(stdout);
+    } else if (strcmp(word, "--man") == 0) {
+        print_manual(stdout);
+    } else if (strcmp(word, "--completions") == 0) {
+        return finish_stdout(print_completions(arg, stdout));
+    } else {
+        if (*word) say_unknown(word);
+        overview(stderr);
+        return GGUF_ERR_USAGE;
+    }
+    return finish_stdout(0);
+}
+
 int main(int argc, char **argv) {
     hold_streams();
     gguf_catch_file_faults();
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash      ? slash + 1
-                                                                         : argc > 0 ? argv[0]
-                                                                                    : "gguf";
+    const char *name = program_name(argc > 0 ? argv[0] : "gguf"), *word = argc > 1 ? argv[1] : "";
     const command *c = strncmp(name, "gguf-", 5) == 0 ? find_command(name + 5) : NULL;
-    int first = 1;
-    if (!c) {
-        const char *word = argc > 1 ? argv[1] : "";
-        c = find_command(word);
-        first = 2;
-        if (!c) {
-            bool version = strcmp(word, "--version") == 0,
-                 help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
-            if (version) printf("gguf %s\n", GGUF_VERSION);
-            if (help) overview(stdout);
-            if (version || help) return finish_stdout(0);
-            if (strcmp(word, "--man") == 0) {
-                print_manual(stdout);
-                return finish_stdout(0);
-            }
-            if (strcmp(word, "--completions") == 0)
-                return finish_stdout(print_completions(argc > 2 ? argv[2] : "", stdout));
-            if (*word) say_unknown(word);
-            overview(stderr);
-            return GGUF_ERR_USAGE;
-        }
-    }
+    int first = c ? 1 : 2;
+    if (!c) c = find_command(word);
+    if (!c) return run_program(word, argc > 2 ? argv[2] : "");
     options o;
     gguf_error err = {0};
     if (!options_parse(c, argc, argv, first, &o, &err)) return report(c->name, &err);
