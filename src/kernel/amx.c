@@ -93,7 +93,7 @@ INLINE void fold_256(const panel *p, folded *f, const panel_shape *shape, const 
 
 INLINE void fold_32(const panel *p, folded *f, size_t n_blocks, int offset, const kind k) {
     const __m512i off = _mm512_set1_epi8((char)offset);
-    for (size_t i = 0; i < n_blocks * 8; i++) f->w[0][i] = _mm512_sub_epi8(p->q[i], off);
+    for (size_t i = 0; i < n_blocks * 8; i++) f->w[i / STEP][i % STEP] = _mm512_sub_epi8(p->q[i], off);
     memcpy(f->d, p->d, n_blocks * sizeof *f->d);
     if (k.has_min) memcpy(f->dmin, p->dmin, n_blocks * sizeof *f->dmin);
 }
@@ -274,7 +274,7 @@ INLINE void run_256(const folded f[2], const batch *b, float (*acc)[ROWS], const
 INLINE void dot_32(const folded *f, const batch *b, size_t start, size_t block, size_t tile, int32_t (*sum)[ROWS],
                    const kind k) {
     const int8_t *q = b->a->q + ((b->first + block) * b->n_tok + b->t0 + start) * 32;
-    const __m512i *w = f->w[0] + block * 8;
+    const __m512i *w = f->w[block * 8 / STEP] + block * 8 % STEP;
 #define DOT_32(c, a, b)                                                                                                \
     TILE_ZERO(c);                                                                                                      \
     TILE_LOAD(a, q, 32);                                                                                               \
