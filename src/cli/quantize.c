@@ -259,6 +259,10 @@ static void encode_pieces(void *ctx, int thread) {
     for (size_t at; (at = atomic_fetch_add(&b->next, 1) * PIECE) < b->n;) {
         size_t n = b->n - at < PIECE ? b->n - at : PIECE;
         gguf_error err = {0};
+        if (thread == 0 && interrupt_reason() != STOP_NONE) { /* nobody gets another piece: a batch may take seconds */
+            atomic_store(&b->next, b->n);
+            break;
+        }
         quant_decode(b->t->type,
                      b->t->data + b->begin / quant_types[b->t->type].block * quant_types[b->t->type].bytes +
                          quant_row_bytes(b->t->type, at),

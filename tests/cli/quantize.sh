@@ -190,5 +190,12 @@ if timeout --preserve-status -s INT 1 true 2>err; then
     timeout --preserve-status -s INT 0.3 gguf-eval -m $tales-q8_0.gguf -f long --chunk 64 --kl-base kept.kl >out 2>err
     check "Ctrl-C ends gguf-eval --kl-base" test $? -eq 130
 fi
+if timeout --foreground -s INT 1 true 2>err; then # once, and in the middle of a batch, which takes twice the time allowed
+    make-model --arch llama --embd 1024 --ff 1024 --layers 1 --heads 8 --vocab 1024 --type F16 --tied wide.gguf
+    begin=$(date +%s)
+    timeout --foreground --preserve-status -s INT 0.5 gguf-quantize --tensor-type '.=IQ1_M' wide.gguf kept.gguf Q4_K_M 1 >out 2>err
+    check "Ctrl-C is 130 within a tensor" test $? -eq 130
+    check "and is heard soon" test $(($(date +%s) - begin)) -lt 4
+fi
 check "nothing is left of what was not finished" test -z "$(ls -- *.tmp 2>err)"
 finish
