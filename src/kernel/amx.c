@@ -86,9 +86,7 @@ INLINE void fold_256(const panel *p, folded *f, const panel_shape *shape, const 
     f->d[0] = k.folding == FOLD_FLAT ? _mm512_sub_ps(_mm512_set1_ps(-0.0f), p->d[0]) : p->d[0];
     if (!k.has_min) return;
     f->dmin[0] = p->dmin[0];
-    for (size_t i = 0; i < 8; i++) /* those of 32 inputs stand in a panel twice */
-        f->pairs[i] = k.sub == 32 ? _mm512_mask_blend_epi16(0xAAAAAAAA, p->pairs[2 * i % 8], p->pairs[(2 * i + 1) % 8])
-                                  : p->pairs[i];
+    memcpy(f->pairs, p->pairs, sizeof f->pairs);
 }
 
 INLINE void fold_32(const panel *p, folded *f, size_t n_blocks, int offset, const kind k) {

@@ -11,8 +11,8 @@
 #include "kernel/avx512_panel.h"
 #include "kernel/generic.h"
 
-/* TILE: tokens whose sums are kept in registers. GROUPS: panels that are kept at once. */
-enum { TILE = 12, GROUPS = 8 };
+/* TILE: tokens of a tile. GROUPS: panels that are kept at once. KEPT: tokens that meet them. */
+enum { TILE = 6, GROUPS = 8, KEPT = 512 };
 
 /* ---- the tile -------------------------------------------------------------------------------- */
 
@@ -23,51 +23,48 @@ typedef struct {
     bool has_min;
 } kind;
 
-/*
- * part[t] += sum of weight x activation over 16 or 32 inputs, for n tokens (12, 8, 4, 2 or 1): four weights a lane of
- * w[k] meet the four bytes at q + t stride + 4 k. Written out, since compilers load and broadcast apart, and keep a
- * pointer for each token; with a pointer in the middle of each four tokens the displacements take a byte.
- */
-#define LOAD(k)                 "vmovdqa64 64*" #k "(%[w]), %[v]\n\t"
-#define DOT(k, stride, p, i, t) "vpdpbusd 4*" #k "+" #stride "*" #i "(%[" #p "])%{1to16%}, %[v], %[p" #t "]\n\t"
-#define DOT_0(k, stride)                                                                                               \
-    DOT(k, stride, q0, -2, 0) DOT(k, stride, q0, -1, 1) DOT(k, stride, q0, 0, 2) DOT(k, stride, q0, 1, 3)
-#define DOT_4(k, stride)                                                                                               \
-    DOT(k, stride, q4, -2, 4) DOT(k, stride, q4, -1, 5) DOT(k, stride, q4, 0, 6) DOT(k, stride, q4, 1, 7)
-#define DOT_8(k, stride)                                                                                               \
-    DOT(k, stride, q8, -2, 8) DOT(k, stride, q8, -1, 9) DOT(k, stride, q8, 0, 10) DOT(k, stride, q8, 1, 11)
-#define STEP_1(k, stride)      LOAD(k) DOT(k, stride, q0, -2, 0)
-#define STEP_2(k, stride)      STEP_1(k, stride) DOT(k, stride, q0, -1, 1)
-#define STEP_4(k, stride)      LOAD(k) DOT_0(k, stride)
-#define STEP_8(k, stride)      STEP_4(k, stride) DOT_4(k, stride)
-#define STEP_12(k, stride)     STEP_8(k, stride) DOT_8(k, stride)
-#define STEPS_16(step, stride) step(0, stride) step(1, stride) step(2, stride) step(3, stride)
-#define STEPS_32(step, stride) STEPS_16(step, stride) step(4, stride) step(5, stride) step(6, stride) step(7, stride)
-#define PART(t)                [p##t] "+v"(part[t])
-#define PARTS_1                PART(0)
-#define PARTS_2                PARTS_1, PART(1)
-#define PARTS_4                PARTS_1, PART(1), PART(2), PART(3)
-#define PARTS_8                PARTS_4, PART(4), PART(5), PART(6), PART(7)
-#define PARTS_12               PARTS_8, PART(8), PART(9), PART(10), PART(11)
-#define DOTS(n, inputs, stride)                                                                                        \
-    __asm__(STEPS_##inputs(STEP_##n, stride)                                                                           \
-            : PARTS_##n, [v] "=&v"(v)                                                                                  \
-            : [w] "r"(w), [q0] "r"(q + 2 * (stride)), [q4] "r"(q + 6 * (stride)), [q8] "r"(q + 10 * (stride))          \
-            : "memory")
-#define DOTS_OF(inputs, stride)                                                                                        \
-    INLINE void dots_##inputs##_##stride(__m512i *part, const __m512i *w, const int8_t *q, size_t n) {                 \
-        __m512i v;                                                                                                     \
-        if (n == 12) DOTS(12, inputs, stride);                                                                         \
-        if (n == 8) DOTS(8, inputs, stride);                                                                           \
-        if (n == 4) DOTS(4, inputs, stride);                                                                           \
-        if (n == 2) DOTS(2, inputs, stride);                                                                           \
-        if (n == 1) DOTS(1, inputs, stride);                                                                           \
-        (void)v;                                                                                                       \
-    }
+/* Sums of activations that a token brings to a block, as int32: of a block of 32 their sum times -offset, or, as a
+ * float, itself; of a super-block pairs of int16. */
+INLINE size_t sums_of(const kind s) { return s.block == 32 ? 1 : s.has_min && s.sub == 32 ? 4 : 8; }
 
-DOTS_OF(16, 256)
-DOTS_OF(32, 256)
-DOTS_OF(32, 32)
+/* n tokens of those that meet a panel's blocks, and two panels: lane r of vector g belongs to row 16 g + r. */
+typedef struct {
+    const panel *p[2];
+    const int8_t *q;    /* of the tokens' first block; the next is `tokens` blocks further */
+    const float *scale; /* the same */
+    const int32_t *sum; /* [block][sum_tokens][sums_of] */
+    size_t tokens, sum_tokens;
+} meeting;
+
+INLINE void dot(__m512i *sum, __m512i w, __m512i x) {
+    __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(w), "v"(x));
+}
+
+INLINE __m512i four_activations(const int8_t *q) {
+    __m512i v;
+    __asm__ volatile("vpbroadcastd %1, %0" : "=v"(v) : "m"(*(const int32_t(*)[1])(const void *)q));
+    return v;
+}
+
+/* part[g][t] += sum of weight x activation over n_in inputs, in blocks of `stride`. A broadcast serves two products:
+ * with one each, loads would bind. */
+INLINE void dots(__m512i part[2][TILE], const __m512i *w0, const __m512i *w1, const int8_t *q, size_t stride,
+                 size_t n_in, size_t n) {
+#pragma GCC unroll 8
+    for (size_t k = 0; k < n_in / 4; k++) {
+        __m512i a = w0[k], b = w1[k];
+#pragma GCC unroll 6
+        for (size_t t = 0; t < n; t++) {
+            __m512i x = four_activations(q + t * stride + 4 * k);
+            dot(&part[0][t], a, x);
+            dot(&part[1][t], b, x);
+        }
+    }
+}
+
+#define EACH(g, t, n)                                                                                                  \
+    for (size_t g = 0; g < 2; g++)                                                                                     \
+        for (size_t t = 0; t < (n); t++)
 
 INLINE __m512 scaled(__m512 d, float s) { return _mm512_mul_ps(d, _mm512_set1_ps(s)); }
 
@@ -78,183 +75,224 @@ INLINE __m512i zero(void) {
     return v;
 }
 
-/* part[t] = sum over n_in inputs of weight x activation, in blocks of `stride`. */
-INLINE void dot_tile(const __m512i *w, const int8_t *q, size_t stride, size_t n_in, size_t n, __m512i part[TILE]) {
-    for (size_t t = 0; t < n; t++) part[t] = zero();
-    if (n_in == 16) dots_16_256(part, w, q, n);
-#pragma GCC unroll 2
-    for (size_t k = 0; k + 32 <= n_in; k += 32) {
-        if (stride == 256) {
-            dots_32_256(part, w + k / 4, q + k, n);
-        } else {
-            dots_32_32(part, w + k / 4, q + k, n);
+INLINE void zeros(__m512i v[2][TILE], size_t n) { EACH(g, t, n) v[g][t] = zero(); }
+
+/* Half a super-block's sums in float32. */
+INLINE void half_sums(const meeting *m, size_t at, size_t half, const int8_t *q, size_t n, __m512 value[2][TILE],
+                      const kind s) {
+    const __m512i *w[2], *scale[2];
+    for (size_t g = 0; g < 2; g++) {
+        w[g] = m->p[g]->q + at * 64 + half * 32;
+        scale[g] = m->p[g]->scale + at * 16 + half * (128 / s.sub);
+    }
+    EACH(g, t, n) value[g][t] = _mm512_castsi512_ps(zero());
+#pragma GCC unroll 1
+    for (size_t k = 0; k < 128; k += s.sub) {
+        __m512i part[2][TILE];
+        zeros(part, n);
+        dots(part, w[0] + k / 4, w[1] + k / 4, q + half * 128 + k, 256, s.sub, n);
+        EACH(g, t, n) {
+            value[g][t] =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[g][t]), _mm512_castsi512_ps(scale[g][k / s.sub]), value[g][t]);
         }
     }
 }
 
-/* Half a super-block's sums in float32; its first part is not added to anything. */
-INLINE void half_sums(const __m512i *w, const __m512i *scale, const int8_t *q, size_t sub, size_t n,
-                      __m512 value[TILE]) {
-    __m512i part[TILE];
-    dot_tile(w, q, 256, sub, n, part);
-    for (size_t t = 0; t < n; t++) value[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(part[t]), _mm512_castsi512_ps(*scale));
-#pragma GCC unroll 4
-    for (size_t k = sub; k < 128; k += sub) {
-        __m512 s = _mm512_castsi512_ps(scale[k / sub]);
-        dot_tile(w + k / 4, q + k, 256, sub, n, part);
-        for (size_t t = 0; t < n; t++) value[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[t]), s, value[t]);
+/* total[g][t] goes on. */
+INLINE void int_sums(const meeting *m, size_t at, const int8_t *q, size_t n, __m512i total[2][TILE], const kind s) {
+    const __m512i *w[2], *scale[2];
+    for (size_t g = 0; g < 2; g++) {
+        w[g] = m->p[g]->q + at * 64;
+        scale[g] = m->p[g]->scale + at * 16;
     }
-}
-
-INLINE void float_sums(const __m512i *w, const __m512i *scale, const int8_t *q, size_t sub, size_t n,
-                       __m512 value[TILE]) {
-    __m512 first[TILE];
-    half_sums(w, scale, q, sub, n, first);
-    half_sums(w + 32, scale + 128 / sub, q + 128, sub, n, value);
-    for (size_t t = 0; t < n; t++) value[t] = _mm512_add_ps(first[t], value[t]);
-}
-
-/* total[t] goes on. */
-INLINE void int_sums(const __m512i *w, const __m512i *scale, const int8_t *q, const kind s, size_t n,
-                     __m512i total[TILE]) {
-#pragma GCC unroll 16
+#pragma GCC unroll 2
     for (size_t k = 0; k < 256; k += s.sub) {
-        __m512i part[TILE];
-        dot_tile(w + k / 4, q + k, 256, s.sub, n, part);
-        for (size_t t = 0; t < n; t++) {
-            __m512i x = s.sums == SUMS_FLAT ? part[t] : _mm512_mullo_epi32(part[t], scale[k / s.sub]);
-            total[t] = _mm512_add_epi32(total[t], x);
+        __m512i part[2][TILE];
+        if (s.sums == SUMS_FLAT) {
+            dots(total, w[0] + k / 4, w[1] + k / 4, q + k, 256, s.sub, n);
+            continue;
+        }
+        zeros(part, n);
+        dots(part, w[0] + k / 4, w[1] + k / 4, q + k, 256, s.sub, n);
+        EACH(g, t, n) {
+            __m512i x = _mm512_mullo_epi32(part[g][t], scale[g][k / s.sub]);
+            total[g][t] = _mm512_add_epi32(total[g][t], x);
         }
     }
 }
 
 /* Sums of the pairs with the sums of activations. */
-INLINE void pair_sums(const __m512i *pairs, const int16_t *sum, size_t n, __m512i other[TILE]) {
-    for (size_t t = 0; t < n; t++) other[t] = zero();
+INLINE void pair_sums(const meeting *m, size_t at, const int32_t *sum, size_t n, __m512i other[2][TILE], const kind s) {
+    zeros(other, n);
 #pragma GCC unroll 8
-    for (size_t i = 0; i < 8; i++) {
-        for (size_t t = 0; t < n; t++) madd_broadcast(&other[t], pairs[i], sum + t * 16 + 2 * i);
+    for (size_t i = 0; i < sums_of(s); i++) {
+        EACH(g, t, n)
+        madd_broadcast(&other[g][t], m->p[g]->pairs[at * 8 + i], (const int16_t *)(sum + t * sums_of(s) + i));
     }
 }
 
-/* acc[t] goes on with the value of block `at`, and with its minimums. */
-INLINE void finish_256(const panel *p, size_t at, const __m512 *value, const int16_t *sum, const float *scale, size_t n,
-                       __m512 *acc, const kind s) {
-    for (size_t t = 0; t < n; t++) acc[t] = _mm512_fmadd_ps(value[t], scaled(p->d[at], scale[t]), acc[t]);
-    if (!s.has_min) return;
-    __m512i other[TILE];
-    pair_sums(p->pairs + at * 8, sum, n, other);
-    for (size_t t = 0; t < n; t++)
-        acc[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(other[t]), scaled(p->dmin[at], scale[t]), acc[t]);
-}
-
-/* Block `at` of the panel against n tokens. */
-INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                     __m512 acc[TILE], const kind s) {
-    __m512i other[TILE];
-    __m512 value[TILE];
-    const __m512i *w = p->q + at * 64, *scales = p->scale + at * 16;
+/* acc goes on with the value of super-block `at` of the panels, and with its minimums. */
+INLINE void tile_256(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], const kind s) {
+    const int8_t *q = m->q + at * m->tokens * 256;
+    const float *scale = m->scale + at * m->tokens;
+    const int32_t *sum = m->sum + at * m->sum_tokens * sums_of(s);
+    __m512i other[2][TILE];
     if (s.sums == SUMS_FLOAT) {
-        float_sums(w, scales, q, s.sub, n, value);
+        __m512 first[2][TILE], second[2][TILE];
+        half_sums(m, at, 0, q, n, first, s);
+        half_sums(m, at, 1, q, n, second, s);
+        EACH(g, t, n) {
+            __m512 value = _mm512_add_ps(first[g][t], second[g][t]);
+            acc[g][t] = _mm512_fmadd_ps(value, scaled(m->p[g]->d[at], scale[t]), acc[g][t]);
+        }
     } else {
         if (s.has_min) {
-            for (size_t t = 0; t < n; t++) other[t] = zero();
+            zeros(other, n);
         } else {
-            pair_sums(p->pairs + at * 8, sum, n, other);
+            pair_sums(m, at, sum, n, other, s);
         }
-        int_sums(w, scales, q, s, n, other);
-        for (size_t t = 0; t < n; t++) value[t] = _mm512_cvtepi32_ps(other[t]);
+        int_sums(m, at, q, n, other, s);
+        EACH(g, t, n) {
+            __m512 value = _mm512_cvtepi32_ps(other[g][t]);
+            acc[g][t] = _mm512_fmadd_ps(value, scaled(m->p[g]->d[at], scale[t]), acc[g][t]);
+        }
     }
-    finish_256(p, at, value, sum, scale, n, acc, s);
+    if (!s.has_min) return;
+    pair_sums(m, at, sum, n, other, s);
+    EACH(g, t, n) {
+        __m512 value = _mm512_cvtepi32_ps(other[g][t]);
+        acc[g][t] = _mm512_fnmadd_ps(value, scaled(m->p[g]->dmin[at], scale[t]), acc[g][t]);
+    }
 }
 
-/* The same for a block of 32; total is its sum, without the offset. */
-INLINE void finish_32(const panel *p, size_t at, __m512i *total, const int16_t *sum, const float *scale, size_t n,
-                      __m512 *acc, int offset, const kind s) {
-    for (size_t t = 0; t < n; t++) {
-        if (!s.has_min) madd_broadcast(&total[t], _mm512_set1_epi16((short)-offset), sum + 2 * t);
-        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[t]), scaled(p->d[at], scale[t]), acc[t]);
+/* The same for a block of 32. */
+INLINE void tile_32(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], const kind s) {
+    const int8_t *q = m->q + at * m->tokens * 32;
+    const float *scale = m->scale + at * m->tokens;
+    const int32_t *sum = m->sum + at * m->sum_tokens;
+    __m512i total[2][TILE];
+    if (s.has_min) {
+        zeros(total, n);
+    } else {
+        EACH(g, t, n) total[g][t] = four_activations((const int8_t *)(sum + t));
+    }
+    dots(total, m->p[0]->q + at * 8, m->p[1]->q + at * 8, q, 32, 32, n);
+    EACH(g, t, n) {
+        __m512 value = _mm512_cvtepi32_ps(total[g][t]);
+        acc[g][t] = _mm512_fmadd_ps(value, scaled(m->p[g]->d[at], scale[t]), acc[g][t]);
         if (!s.has_min) continue;
-        __m512 m = _mm512_set1_ps((float)(sum[2 * t] + sum[2 * t + 1])); /* the file's m is the negated minimum */
-        acc[t] = _mm512_fmadd_ps(m, scaled(p->dmin[at], scale[t]), acc[t]);
+        __m512 x = _mm512_castsi512_ps(_mm512_set1_epi32(sum[t])); /* the file's m is the negated minimum */
+        acc[g][t] = _mm512_fmadd_ps(x, scaled(m->p[g]->dmin[at], scale[t]), acc[g][t]);
     }
 }
 
-INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
-                    __m512 acc[TILE], int offset, const kind s) {
-    __m512i total[TILE];
-    dot_tile(p->q + at * 8, q, 32, 32, n, total);
-    finish_32(p, at, total, sum, scale, n, acc, offset, s);
-}
-
-/* Sixteen rows that are read soon; at: NULL where there are none. */
+/* Rows that are read soon: those of two panels; at: NULL where there are none. */
 typedef struct {
     const uint8_t *at;
-    size_t row_bytes, bytes; /* of a row, of a block */
+    size_t rows, row_bytes, bytes; /* of a row, of a block */
 } ahead;
 
-INLINE void ask_for(const ahead x, size_t block) {
-    for (size_t r = 0; r < ROWS && x.at; r++) {
-        for (size_t i = 0; i < x.bytes; i += 64)
-            _mm_prefetch(x.at + r * x.row_bytes + block * x.bytes + i, _MM_HINT_T1);
+INLINE void ask_for(const ahead *x, size_t block) {
+    if (!x->at) return;
+    for (size_t r = 0; r < x->rows; r++) {
+        for (size_t i = 0; i < x->bytes; i += 64)
+            _mm_prefetch(x->at + r * x->row_bytes + block * x->bytes + i, _MM_HINT_T0);
     }
 }
 
-/* Blocks [first, first + n_blocks), which the panel holds, against tokens [t0, t0 + n): y is read and written. */
-INLINE void tile(const panel *p, const activations *a, size_t n_tok, size_t first, size_t n_blocks, size_t t0, size_t n,
-                 float *y, size_t y_stride, __mmask16 rows, const ahead to_come, int offset, const kind s) {
-    __m512 acc[TILE];
-    for (size_t t = 0; t < n; t++) {
-        acc[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, y + (t0 + t) * y_stride);
+/* n_blocks that the panels hold: y, at the first token's first row, is read, but not where `begin`, and written. */
+INLINE void tile(const meeting *m, size_t n_blocks, bool begin, size_t n, float *y, size_t y_stride,
+                 const __mmask16 rows[2], const ahead *to_come, const kind s) {
+    __m512 acc[2][TILE];
+    EACH(g, t, n) {
+        acc[g][t] = begin ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows[g], y + t * y_stride + g * ROWS);
     }
     for (size_t b = 0; b < n_blocks; b++) {
-        size_t at = (first + b) * n_tok + t0;
-        const int8_t *q = a->q + at * s.block;
-        const int16_t *sum = a->sum + at * (s.block / ACTIVATION_SUB);
         ask_for(to_come, b);
         if (s.block == 256) {
-            tile_256(p, b, q, sum, a->scale + at, n, acc, s);
+            tile_256(m, b, n, acc, s);
         } else {
-            tile_32(p, b, q, sum, a->scale + at, n, acc, offset, s);
+            tile_32(m, b, n, acc, s);
         }
     }
-    for (size_t t = 0; t < n; t++) _mm512_mask_storeu_ps(y + (t0 + t) * y_stride, rows, acc[t]);
+    EACH(g, t, n) _mm512_mask_storeu_ps(y + t * y_stride + g * ROWS, rows[g], acc[g][t]);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* Panels of GROUPS x ROWS rows stay in L2 while a tile of tokens, which stays in L1, meets one after the other: the
+/* What n tokens bring to a block. */
+INLINE void block_sums(const int16_t *sum, size_t n, int32_t *out, int offset, const kind s) {
+    const __m512i factor = _mm512_set1_epi16((short)(s.block == 32 && !s.has_min ? -offset : 1));
+    if (sums_of(s) == 8) {
+        memcpy(out, sum, n * 8 * sizeof *out);
+        return;
+    }
+    size_t n_sums = n * s.block / 32; /* of 32 activations each */
+    for (size_t i = 0; i < n_sums; i += 16) {
+        __mmask16 there = first_lanes(n_sums - i);
+        __m512i v = _mm512_madd_epi16(_mm512_maskz_loadu_epi32(there, sum + 2 * i), factor);
+        if (s.block == 256) {
+            _mm512_mask_cvtepi32_storeu_epi16((int16_t *)out + i, there, v);
+        } else {
+            if (s.has_min) v = _mm512_castps_si512(_mm512_cvtepi32_ps(v));
+            _mm512_mask_storeu_epi32(out + i, there, v);
+        }
+    }
+}
+
+/* Panels of GROUPS x ROWS rows stay in L2. Two of them stay in L1 while the tokens, a tile at a time, meet them: the
  * activations, which may fill the last level, are read once for all these rows. */
 INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
                           float *y, size_t y_stride, const panel_shape *shape, const kind k) {
-    size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
+    const size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
+    /* few tokens: rows are read in as few streams as can be, and soon again */
+    const size_t n_groups = n_tok <= 2 * TILE ? 2 : GROUPS;
     panel p[GROUPS];
-    for (size_t row = row_begin; row < row_end; row += GROUPS * ROWS) {
-        size_t n_rows = row_end - row < GROUPS * ROWS ? row_end - row : GROUPS * ROWS;
+    int32_t sums[PANEL / 32 * KEPT] __attribute__((aligned(64)));
+    for (size_t row = row_begin; row < row_end; row += n_groups * ROWS) {
+        size_t n_rows = row_end - row < n_groups * ROWS ? row_end - row : n_groups * ROWS;
         for (size_t first = 0; first < n_blocks; first += per_panel) {
-            size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel, t = 0;
+            size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel;
             for (size_t r = 0; r < n_rows; r += ROWS) {
                 row_group g = rows_from(w, row + r, n_rows - r);
                 for (size_t b = 0; b < n; b++) shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
             }
             /* what is filled next: the same rows further on, or the rows that follow */
             bool last = first + per_panel >= n_blocks;
-            const uint8_t *next = last ? w->data + (row + GROUPS * ROWS) * w->row_bytes
+            const uint8_t *next = last ? w->data + (row + n_groups * ROWS) * w->row_bytes
                                        : w->data + row * w->row_bytes + (first + per_panel) * bytes;
-            if (last && row + GROUPS * ROWS >= row_end) next = NULL;
+            if (last && row + n_groups * ROWS >= row_end) next = NULL;
+            for (size_t t0 = 0; t0 < n_tok; t0 += KEPT) {
+                size_t n_kept = n_tok - t0 < KEPT ? n_tok - t0 : KEPT;
+                for (size_t b = 0; b < n; b++) {
+                    const int16_t *sum = a->sum + ((first + b) * n_tok + t0) * (k.block / ACTIVATION_SUB);
+                    block_sums(sum, n_kept, sums + b * n_kept * sums_of(k), shape->offset, k);
+                }
+                for (size_t r = 0; r < n_rows; r += 2 * ROWS) {
+                    bool second = n_rows - r > ROWS;
+                    __mmask16 rows[2] = {first_lanes(n_rows - r), second ? first_lanes(n_rows - r - ROWS) : 0};
+                    ahead to_come = {t0 == 0 && next ? next + r * w->row_bytes : NULL, second ? 2 * ROWS : ROWS,
+                                     w->row_bytes, bytes};
+                    size_t t = 0;
 #define TILES_OF(size)                                                                                                 \
-    for (; t + size <= n_tok; t += size) {                                                                             \
-        for (size_t r = 0; r < n_rows; r += ROWS) {                                                                    \
-            ahead to_come = {t == 0 && next ? next + r * w->row_bytes : NULL, w->row_bytes, bytes};                    \
-            tile(&p[r / ROWS], a, n_tok, first, n, t, size, y + row + r, y_stride, first_lanes(n_rows - r), to_come,   \
-                 shape->offset, k);                                                                                    \
-        }                                                                                                              \
+    for (; t + (size) <= n_kept; t += (size)) {                                                                        \
+        size_t at = first * n_tok + t0 + t;                                                                            \
+        meeting m = {{&p[r / ROWS], &p[r / ROWS + second]},                                                            \
+                     a->q + at * k.block,                                                                              \
+                     a->scale + at,                                                                                    \
+                     sums + t * sums_of(k),                                                                            \
+                     n_tok,                                                                                            \
+                     n_kept};                                                                                          \
+        tile(&m, n, first == 0, size, y + (t0 + t) * y_stride + row + r, y_stride, rows, &to_come, k);                 \
+        to_come.at = NULL;                                                                                             \
     }
-            TILES_OF(12)
-            TILES_OF(8)
-            TILES_OF(4)
-            TILES_OF(1)
+                    TILES_OF(6)
+                    TILES_OF(4)
+                    TILES_OF(2)
+                    TILES_OF(1)
 #undef TILES_OF
+                }
+            }
         }
     }
 }

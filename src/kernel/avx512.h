@@ -45,6 +45,16 @@ INLINE row_group rows_from(const matrix *w, size_t row, size_t n) {
 
 INLINE __m128i load_16(const uint8_t *p) { return _mm_loadu_si128((const void *)p); }
 
+/* Four words of four rows a 128-bit lane, transposed within it. */
+INLINE void transpose_lanes(const __m512i v[4], __m512i out[4]) {
+    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(a, c);
+    out[1] = _mm512_unpackhi_epi64(a, c);
+    out[2] = _mm512_unpacklo_epi64(b, d);
+    out[3] = _mm512_unpackhi_epi64(b, d);
+}
+
 /* Sixteen bytes of every row, transposed: lane r of out[i] is the i-th word of four bytes of row r. */
 INLINE void take_16(const row_group *g, size_t offset, __m512i out[4]) {
     __m512i v[4]; /* 128-bit lane l of v[j] is row 4 l + j */
@@ -54,12 +64,26 @@ INLINE void take_16(const row_group *g, size_t offset, __m512i out[4]) {
         v[j] = _mm512_inserti32x4(v[j], load_16(g->at[8 + j] + offset), 2);
         v[j] = _mm512_inserti32x4(v[j], load_16(g->at[12 + j] + offset), 3);
     }
-    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-    __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm512_unpacklo_epi64(a, c);
-    out[1] = _mm512_unpackhi_epi64(a, c);
-    out[2] = _mm512_unpacklo_epi64(b, d);
-    out[3] = _mm512_unpackhi_epi64(b, d);
+    transpose_lanes(v, out);
+}
+
+INLINE __m512i load_two(const uint8_t *low, const uint8_t *high) {
+    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)low));
+    return _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)high), 1);
+}
+
+/* The same of 32 bytes, out[8], with half the loads for each. */
+INLINE void take_32(const row_group *g, size_t offset, __m512i out[8]) {
+    __m512i v[4], first[4],
+        second[4]; /* rows 0 to 7, and 8 to 15: 128-bit lanes 2 l and 2 l + 1 hold rows from 4 l on */
+    for (int j = 0; j < 4; j++) v[j] = load_two(g->at[j] + offset, g->at[4 + j] + offset);
+    transpose_lanes(v, first);
+    for (int j = 0; j < 4; j++) v[j] = load_two(g->at[8 + j] + offset, g->at[12 + j] + offset);
+    transpose_lanes(v, second);
+    for (int j = 0; j < 4; j++) {
+        out[j] = _mm512_shuffle_i32x4(first[j], second[j], 0x88);
+        out[4 + j] = _mm512_shuffle_i32x4(first[j], second[j], 0xDD);
+    }
 }
 
 /* The halves in the lower and the upper words of every lane. */

@@ -38,16 +38,16 @@ INLINE void fill_six_bits(panel *p, size_t at, const row_group *g, size_t offset
     for (uint32_t s = 0; s < 8; s++) {
         __m512i scale = byte_of(scales[s / 4], s % 4);
         p->scale[at * 16 + s] = float_sums ? _mm512_castps_si512(_mm512_cvtepi32_ps(scale)) : scale;
-        p->pairs[at * 8 + s] = pair_of(mins[s / 4], s % 4, s % 4);
+        if (s % 2 == 0) p->pairs[at * 8 + s / 2] = pair_of(mins[s / 4], s % 4, s % 4 + 1);
     }
 }
 
 static void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
     fill_six_bits(p, at, g, offset, true);
-    for (size_t i = 0; i < 8; i++) { /* 32 bytes hold 64 weights, the lower nibbles first */
-        __m512i v[4], *q = p->q + at * 64 + i / 2 * 16 + i % 2 * 4;
-        take_16(g, offset + 16 + 16 * i, v);
-        for (size_t j = 0; j < 4; j++) {
+    for (size_t i = 0; i < 4; i++) { /* 32 bytes hold 64 weights, the lower nibbles first */
+        __m512i v[8], *q = p->q + at * 64 + i * 16;
+        take_32(g, offset + 16 + 32 * i, v);
+        for (size_t j = 0; j < 8; j++) {
             q[j] = low_nibbles(v[j]);
             q[8 + j] = high_nibbles(v[j]);
         }
@@ -56,16 +56,14 @@ static void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
 
 static void fill_q5_k(panel *p, size_t at, const row_group *g, size_t offset) {
     fill_six_bits(p, at, g, offset, false);
-    for (size_t half = 0; half < 2; half++) {
-        __m512i fifth[4];
-        take_16(g, offset + 16 + 16 * half, fifth); /* bit i of a byte is the fifth of weight 32 i on */
-        for (int i = 0; i < 4; i++) {
-            __m512i v[4], *q = p->q + at * 64 + (size_t)i * 16 + half * 4;
-            take_16(g, offset + 48 + 32 * (size_t)i + 16 * half, v);
-            for (size_t j = 0; j < 4; j++) {
-                q[j] = or_bits(low_nibbles(v[j]), shift(fifth[j], 4 - 2 * i), 0x10);
-                q[8 + j] = or_bits(high_nibbles(v[j]), shift(fifth[j], 3 - 2 * i), 0x10);
-            }
+    __m512i fifth[8];
+    take_32(g, offset + 16, fifth); /* bit i of a byte is the fifth of weight 32 i on */
+    for (int i = 0; i < 4; i++) {
+        __m512i v[8], *q = p->q + at * 64 + (size_t)i * 16;
+        take_32(g, offset + 48 + 32 * (size_t)i, v);
+        for (size_t j = 0; j < 8; j++) {
+            q[j] = or_bits(low_nibbles(v[j]), shift(fifth[j], 4 - 2 * i), 0x10);
+            q[8 + j] = or_bits(high_nibbles(v[j]), shift(fifth[j], 3 - 2 * i), 0x10);
         }
     }
 }
@@ -80,12 +78,12 @@ static void fill_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
         __m512i pair = _mm512_srai_epi16(high_pair_of(scales[s / 2], s % 2 * 2, s % 2 * 2 + 1), 3);
         p->pairs[at * 8 + s] = _mm512_sub_epi16(_mm512_setzero_si512(), pair);
     }
-    for (size_t i = 0; i < 4; i++) { /* 16 bytes of two bits go with 32 of nibbles: 64 of 128 weights */
-        __m512i a[4], b[4], top[4], *q = p->q + at * 64 + i / 2 * 32 + i % 2 * 4;
-        take_16(g, offset + 64 * (i / 2) + 16 * (i % 2), a);
-        take_16(g, offset + 64 * (i / 2) + 16 * (i % 2) + 32, b);
-        take_16(g, offset + 128 + 16 * i, top);
-        for (size_t j = 0; j < 4; j++) {
+    for (size_t i = 0; i < 2; i++) { /* 32 bytes of two bits go with 64 of nibbles: 128 weights */
+        __m512i a[8], b[8], top[8], *q = p->q + at * 64 + i * 32;
+        take_32(g, offset + 64 * i, a);
+        take_32(g, offset + 64 * i + 32, b);
+        take_32(g, offset + 128 + 32 * i, top);
+        for (size_t j = 0; j < 8; j++) {
             q[j] = or_bits(low_nibbles(a[j]), shift(top[j], 4), 0x30);
             q[8 + j] = or_bits(low_nibbles(b[j]), shift(top[j], 2), 0x30);
             q[16 + j] = or_bits(high_nibbles(a[j]), top[j], 0x30);
@@ -205,8 +203,7 @@ static void fill_q8_0(panel *p, size_t at, const row_group *g, size_t offset) {
     __m512i head[4], *q = p->q + at * 8;
     take_16(g, offset, head);
     p->d[at] = low_halves(head[0]);
-    take_16(g, offset + 2, q);
-    take_16(g, offset + 18, q + 4);
+    take_32(g, offset + 2, q);
     for (size_t j = 0; j < 8; j++) q[j] = _mm512_xor_si512(q[j], _mm512_set1_epi8((char)0x80));
 }
 
