@@ -119,17 +119,27 @@ static void matmul_rows(backend *b, const op *o, size_t begin, size_t end) {
     }
 }
 
-size_t row_chunk(const backend *b, size_t rows) {
-    size_t chunk = rows / (8 * (size_t)pool_size(b->threads));
+bool take_rows(const backend *b, work *w, int thread, size_t n, size_t *begin, size_t *end) {
+    const size_t n_threads = (size_t)pool_size(b->threads);
+    size_t chunk = n / (8 * n_threads);
     chunk -= chunk % MIN_ROWS; /* kernels take so many at once */
-    return chunk < MIN_ROWS ? MIN_ROWS : chunk > MAX_ROWS ? MAX_ROWS : chunk;
+    chunk = chunk < MIN_ROWS ? MIN_ROWS : chunk > MAX_ROWS ? MAX_ROWS : chunk;
+    size_t chunks = (n + chunk - 1) / chunk, taken, unused;
+    for (size_t i = 0; i < n_threads; i++) {
+        size_t owner = ((size_t)thread + i) % n_threads;
+        size_t first = chunks * owner / n_threads, end_of_share = chunks * (owner + 1) / n_threads;
+        if (!take(&w->shares[owner].next, end_of_share - first, 1, &taken, &unused)) continue;
+        *begin = (first + taken) * chunk;
+        *end = *begin + chunk < n ? *begin + chunk : n;
+        return true;
+    }
+    return false;
 }
 
-static void matmul(backend *b, const op *o, atomic_size_t *next, int thread) {
-    (void)thread;
+static void matmul(backend *b, const op *o, work *w, int thread) {
     size_t rows = 0, begin, end;
     for (size_t i = 0; i < o->n_results; i++) rows += o->result[i].matrix->n_out;
-    while (take(next, rows, row_chunk(b, rows), &begin, &end)) matmul_rows(b, o, begin, end);
+    while (take_rows(b, w, thread, rows, &begin, &end)) matmul_rows(b, o, begin, end);
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */
@@ -245,13 +255,13 @@ static void attend_chunks(backend *b, const op *o, const tiling *l, atomic_size_
     }
 }
 
-static void attend(backend *b, const op *o, atomic_size_t *next, int thread) {
+static void attend(backend *b, const op *o, work *w, int thread) {
     tiling l = tiles_of(b, o);
     float *scratch = b->scratch + (size_t)thread * ATTENTION_SCRATCH;
     if (b->parts && l.token_tiles == 1 && l.all <= MAX_SPLIT_TILES) {
-        attend_chunks(b, o, &l, next, scratch);
+        attend_chunks(b, o, &l, &w->next, scratch);
     } else {
-        attend_tiles(b, o, &l, next, scratch);
+        attend_tiles(b, o, &l, &w->next, scratch);
     }
 }
 
@@ -269,10 +279,10 @@ static size_t parts_of(const op *o) {
 typedef struct {
     const char *name;
     bool by_token; /* token t of what it makes depends on token t of what others made, and on nothing else they made */
-    void (*item)(backend *b, const op *o, size_t i);                         /* one item at a time */
-    size_t (*items)(const backend *b, const op *o);                          /* how many; NULL: one a token */
-    void (*range)(backend *b, const op *o, size_t begin, size_t end);        /* values of all tokens, in pieces */
-    void (*whole)(backend *b, const op *o, atomic_size_t *next, int thread); /* takes its items itself */
+    void (*item)(backend *b, const op *o, size_t i);                  /* one item at a time */
+    size_t (*items)(const backend *b, const op *o);                   /* how many; NULL: one a token */
+    void (*range)(backend *b, const op *o, size_t begin, size_t end); /* values of all tokens, in pieces */
+    void (*whole)(backend *b, const op *o, work *w, int thread);      /* takes its items itself */
 } op_runner;
 
 static size_t slots(const backend *b, const op *o) { return b->step->n_tok * o->routing->n_used; }
@@ -312,16 +322,16 @@ static const op_runner runners[] = {
     [OP_CONV] = {"convolution", .item = convolve},
 };
 
-static void run_op(backend *b, const op *o, atomic_size_t *next, int thread) {
+static void run_op(backend *b, const op *o, work *w, int thread) {
     const op_runner *r = &runners[o->kind];
     size_t n_tok = b->step->n_tok, begin, end;
     if (r->whole) {
-        r->whole(b, o, next, thread);
+        r->whole(b, o, w, thread);
     } else if (r->range) {
-        while (take(next, n_tok * o->n, PIECE, &begin, &end)) r->range(b, o, begin, end);
+        while (take(&w->next, n_tok * o->n, PIECE, &begin, &end)) r->range(b, o, begin, end);
     } else {
         size_t items = r->items ? r->items(b, o) : n_tok;
-        while (take(next, items, 1, &begin, &end)) r->item(b, o, begin);
+        while (take(&w->next, items, 1, &begin, &end)) r->item(b, o, begin);
     }
 }
 
@@ -391,15 +401,16 @@ static void region(void *ctx, int thread) {
     double begin = b->costs && thread == 0 ? clock_seconds() : 0;
     for (size_t i = 0, end, group = 0; i < b->n_ops; i = end, group++) {
         end = group_end(b, i);
-        atomic_size_t *next = &b->next[group % 3];
+        work *w = &b->work[group % 3], *to_come = &b->work[(group + 1) % 3];
         if (end - i > 1) {
-            run_group(b, &b->ops[i], end - i, next);
+            run_group(b, &b->ops[i], end - i, &w->next);
         } else {
-            run_op(b, &b->ops[i], next, thread);
+            run_op(b, &b->ops[i], w, thread);
         }
+        /* Nobody touches these counters now: group - 2 was the last to use them, group + 1 will be the next. */
+        atomic_store_explicit(&to_come->shares[thread].next, 0, memory_order_relaxed);
         if (thread == 0) {
-            /* Nobody touches this counter now: group - 2 was the last to use it, group + 1 will be the next. */
-            atomic_store_explicit(&b->next[(group + 1) % 3], 0, memory_order_relaxed);
+            atomic_store_explicit(&to_come->next, 0, memory_order_relaxed);
             if (b->stop && group % 4 == 0 && b->stop(b->stop_ctx)) atomic_store(&b->last, i);
         }
         pool_barrier(b->threads);
@@ -414,7 +425,10 @@ bool backend_run(backend *b, const op *ops, size_t n_ops, const step *s, gguf_er
     b->n_ops = n_ops;
     b->step = s;
     atomic_store(&b->last, SIZE_MAX);
-    for (int i = 0; i < 3; i++) atomic_store(&b->next[i], 0);
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&b->work[i].next, 0);
+        for (int t = 0; t < pool_size(b->threads); t++) atomic_store(&b->work[i].shares[t].next, 0);
+    }
     atomic_store(&b->bad, NOT_BAD);
     pool_run(b->threads, region, b);
     unsigned long long bad = atomic_load(&b->bad);
@@ -449,7 +463,11 @@ backend *backend_cpu_new(const kernels *k, int n_threads, bool (*stop)(void *ctx
     b->scratch_bytes = (size_t)n_threads * ATTENTION_SCRATCH * sizeof *b->scratch;
     b->scratch = memory_reserve(b->scratch_bytes);
     if (!b->scratch) fail_memory(err, "the threads' scratch memory", b->scratch_bytes);
-    if (b->scratch) b->threads = pool_new(n_threads, warn, warn_ctx, err);
+    b->share_bytes = 3 * (size_t)n_threads * sizeof *b->shares;
+    if (b->scratch) b->shares = memory_reserve(b->share_bytes);
+    if (b->scratch && !b->shares) fail_memory(err, "the threads' shares of work", b->share_bytes);
+    for (int i = 0; i < 3 && b->shares; i++) b->work[i].shares = b->shares + i * n_threads;
+    if (b->shares) b->threads = pool_new(n_threads, warn, warn_ctx, err);
     if (b->threads) return b;
     backend_free(b);
     return NULL;
@@ -473,6 +491,7 @@ bool backend_prepare(backend *b, const op *ops, size_t n_ops, gguf_error *err) {
 void backend_free(backend *b) {
     if (!b) return;
     memory_release(b->scratch, b->scratch_bytes);
+    memory_release(b->shares, b->share_bytes);
     memory_release(b->parts, b->part_bytes);
     free(b->chunks_done);
     pool_free(b->threads);

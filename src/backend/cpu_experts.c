@@ -160,12 +160,11 @@ static size_t experts_used(const routing *r) {
     return n;
 }
 
-void matmul_experts(backend *b, const op *o, atomic_size_t *next, int thread) {
-    (void)thread;
+void matmul_experts(backend *b, const op *o, work *w, int thread) {
     size_t rows = 0, begin, end;
     for (size_t i = 0; i < o->n_results; i++) rows += o->result[i].matrix->n_out;
     rows *= experts_used(o->routing);
-    while (take(next, rows, row_chunk(b, rows), &begin, &end)) expert_rows(b, o, begin, end);
+    while (take_rows(b, w, thread, rows, &begin, &end)) expert_rows(b, o, begin, end);
 }
 
 void add_expert_vector(backend *b, const op *o, size_t slot) {
@@ -191,11 +190,10 @@ void quantize_head(backend *b, const op *o, size_t item) {
     if (!quantize_row(b, o->act, o->in + item * o->in_stride, o->n, h * n_tok, t, n_tok, 1)) report_token(b, o, t);
 }
 
-void matmul_heads(backend *b, const op *o, atomic_size_t *next, int thread) {
-    (void)thread;
+void matmul_heads(backend *b, const op *o, work *w, int thread) {
     const matrix *heads = o->result[0].matrix;
     size_t n_tok = b->step->n_tok, n_out = heads->n_out, rows = o->n_head * n_out, begin, end;
-    while (take(next, rows, row_chunk(b, rows), &begin, &end)) {
+    while (take_rows(b, w, thread, rows, &begin, &end)) {
         for (size_t h = begin / n_out; h * n_out < end; h++) {
             size_t from = begin > h * n_out ? begin - h * n_out : 0, to = end - h * n_out;
             const matrix *m = &heads[h];

@@ -27,6 +27,33 @@ typedef struct {
  * float, itself; of a super-block pairs of int16. */
 INLINE size_t sums_of(const kind s) { return s.block == 32 ? 1 : s.has_min && s.sub == 32 ? 4 : 8; }
 
+/* Bytes that are read soon. */
+typedef struct {
+    const uint8_t *at;
+    size_t n_bytes;
+} soon;
+
+/* The n rows from `row` on, as far as there are so many. They may be another call's, which may be this thread's next.
+ */
+INLINE soon rows_ahead(const matrix *w, size_t row, size_t n) {
+    if (n > w->n_out - row) n = w->n_out - row;
+    return (soon){w->data + row * w->row_bytes, n * w->row_bytes};
+}
+
+/* Parts [begin, end) of n. */
+INLINE soon part_of(const soon x, size_t begin, size_t end, size_t n) {
+    size_t from = x.n_bytes * begin / n;
+    return (soon){x.at + from, x.n_bytes * end / n - from};
+}
+
+/* Asks for part i of n. In the order of memory: row by row a panel's bytes are too few for what fetches ahead itself.
+ */
+INLINE void ask_part(const soon *x, size_t i, size_t n) {
+    if (x->n_bytes == 0) return;
+    const uint8_t *end = x->at + x->n_bytes * (i + 1) / n;
+    for (const uint8_t *p = x->at + x->n_bytes * i / n; p < end; p += 64) _mm_prefetch(p, _MM_HINT_T0);
+}
+
 /* n tokens of those that meet a panel's blocks, and two panels: lane r of vector g belongs to row 16 g + r. */
 typedef struct {
     const panel *p[2];
@@ -34,6 +61,7 @@ typedef struct {
     const float *scale; /* the same */
     const int32_t *sum; /* [block][sum_tokens][sums_of] */
     size_t tokens, sum_tokens;
+    soon next; /* asked for meanwhile */
 } meeting;
 
 INLINE void dot(__m512i *sum, __m512i w, __m512i x) {
@@ -89,6 +117,7 @@ INLINE void half_sums(const meeting *m, size_t at, size_t half, const int8_t *q,
 #pragma GCC unroll 1
     for (size_t k = 0; k < 128; k += s.sub) {
         __m512i part[2][TILE];
+        ask_part(&m->next, at * 8 + half * 4 + k / 32, PANEL / 32);
         zeros(part, n);
         dots(part, w[0] + k / 4, w[1] + k / 4, q + half * 128 + k, 256, s.sub, n);
         EACH(g, t, n) {
@@ -108,6 +137,7 @@ INLINE void int_sums(const meeting *m, size_t at, const int8_t *q, size_t n, __m
 #pragma GCC unroll 2
     for (size_t k = 0; k < 256; k += s.sub) {
         __m512i part[2][TILE];
+        if (k % 32 == 0) ask_part(&m->next, at * 8 + k / 32, PANEL / 32);
         if (s.sums == SUMS_FLAT) {
             dots(total, w[0] + k / 4, w[1] + k / 4, q + k, 256, s.sub, n);
             continue;
@@ -171,6 +201,7 @@ INLINE void tile_32(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], 
     const float *scale = m->scale + at * m->tokens;
     const int32_t *sum = m->sum + at * m->sum_tokens;
     __m512i total[2][TILE];
+    ask_part(&m->next, at, PANEL / 32);
     if (s.has_min) {
         zeros(total, n);
     } else {
@@ -186,29 +217,14 @@ INLINE void tile_32(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], 
     }
 }
 
-/* Rows that are read soon: those of two panels; at: NULL where there are none. */
-typedef struct {
-    const uint8_t *at;
-    size_t rows, row_bytes, bytes; /* of a row, of a block */
-} ahead;
-
-INLINE void ask_for(const ahead *x, size_t block) {
-    if (!x->at) return;
-    for (size_t r = 0; r < x->rows; r++) {
-        for (size_t i = 0; i < x->bytes; i += 64)
-            _mm_prefetch(x->at + r * x->row_bytes + block * x->bytes + i, _MM_HINT_T0);
-    }
-}
-
 /* n_blocks that the panels hold: y, at the first token's first row, is read, but not where `begin`, and written. */
 INLINE void tile(const meeting *m, size_t n_blocks, bool begin, size_t n, float *y, size_t y_stride,
-                 const __mmask16 rows[2], const ahead *to_come, const kind s) {
+                 const __mmask16 rows[2], const kind s) {
     __m512 acc[2][TILE];
     EACH(g, t, n) {
         acc[g][t] = begin ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows[g], y + t * y_stride + g * ROWS);
     }
     for (size_t b = 0; b < n_blocks; b++) {
-        ask_for(to_come, b);
         if (s.block == 256) {
             tile_256(m, b, n, acc, s);
         } else {
@@ -240,6 +256,9 @@ INLINE void block_sums(const int16_t *sum, size_t n, int32_t *out, int offset, c
     }
 }
 
+/* Whether a tile of `size` comes next: eight tokens go as four and four, since two alone would wait for each other. */
+INLINE bool fits(size_t left, size_t size) { return left >= size && !(size == 6 && left == 8); }
+
 /* Panels of GROUPS x ROWS rows stay in L2. Two of them stay in L1 while the tokens, a tile at a time, meet them: the
  * activations, which may fill the last level, are read once for all these rows. */
 INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
@@ -257,11 +276,8 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
                 row_group g = rows_from(w, row + r, n_rows - r);
                 for (size_t b = 0; b < n; b++) shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
             }
-            /* what is filled next: the same rows further on, or the rows that follow */
-            bool last = first + per_panel >= n_blocks;
-            const uint8_t *next = last ? w->data + (row + n_groups * ROWS) * w->row_bytes
-                                       : w->data + row * w->row_bytes + (first + per_panel) * bytes;
-            if (last && row + n_groups * ROWS >= row_end) next = NULL;
+            /* meanwhile a part of the rows that follow */
+            soon next = part_of(rows_ahead(w, row + n_rows, n_rows), first, first + n, n_blocks);
             for (size_t t0 = 0; t0 < n_tok; t0 += KEPT) {
                 size_t n_kept = n_tok - t0 < KEPT ? n_tok - t0 : KEPT;
                 for (size_t b = 0; b < n; b++) {
@@ -271,20 +287,21 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
                 for (size_t r = 0; r < n_rows; r += 2 * ROWS) {
                     bool second = n_rows - r > ROWS;
                     __mmask16 rows[2] = {first_lanes(n_rows - r), second ? first_lanes(n_rows - r - ROWS) : 0};
-                    ahead to_come = {t0 == 0 && next ? next + r * w->row_bytes : NULL, second ? 2 * ROWS : ROWS,
-                                     w->row_bytes, bytes};
+                    soon part = part_of(next, r, r + 2 * ROWS < n_rows ? r + 2 * ROWS : n_rows, n_rows);
+                    if (t0) part.n_bytes = 0;
                     size_t t = 0;
 #define TILES_OF(size)                                                                                                 \
-    for (; t + (size) <= n_kept; t += (size)) {                                                                        \
+    for (; fits(n_kept - t, (size)); t += (size)) {                                                                    \
         size_t at = first * n_tok + t0 + t;                                                                            \
         meeting m = {{&p[r / ROWS], &p[r / ROWS + second]},                                                            \
                      a->q + at * k.block,                                                                              \
                      a->scale + at,                                                                                    \
                      sums + t * sums_of(k),                                                                            \
                      n_tok,                                                                                            \
-                     n_kept};                                                                                          \
-        tile(&m, n, first == 0, size, y + (t0 + t) * y_stride + row + r, y_stride, rows, &to_come, k);                 \
-        to_come.at = NULL;                                                                                             \
+                     n_kept,                                                                                           \
+                     part};                                                                                            \
+        tile(&m, n, first == 0, size, y + (t0 + t) * y_stride + row + r, y_stride, rows, k);                           \
+        part.n_bytes = 0;                                                                                              \
     }
                     TILES_OF(6)
                     TILES_OF(4)

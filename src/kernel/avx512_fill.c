@@ -25,7 +25,7 @@ INLINE __m512i signed_byte_of(__m512i v, uint32_t i) { return _mm512_srai_epi32(
 INLINE __m512i high_pair_of(__m512i v, uint32_t i, uint32_t j) { return pick(v, j << 24 | i << 8 | 0x800080); }
 
 /* The head of Q4_K and Q5_K: d, dmin, eight scales and eight minimums of six bits. */
-INLINE void fill_six_bits(panel *p, size_t at, const row_group *g, size_t offset, bool float_sums) {
+INLINE void six_bits(panel *p, size_t at, const row_group *g, size_t offset, bool float_sums) {
     const __m512i six = _mm512_set1_epi8(0x3F);
     __m512i head[4], scales[2], mins[2];
     take_16(g, offset, head);
@@ -42,33 +42,55 @@ INLINE void fill_six_bits(panel *p, size_t at, const row_group *g, size_t offset
     }
 }
 
-static void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
-    fill_six_bits(p, at, g, offset, true);
-    for (size_t i = 0; i < 4; i++) { /* 32 bytes hold 64 weights, the lower nibbles first */
-        __m512i v[8], *q = p->q + at * 64 + i * 16;
-        take_32(g, offset + 16 + 32 * i, v);
-        for (size_t j = 0; j < 8; j++) {
-            q[j] = low_nibbles(v[j]);
-            q[8 + j] = high_nibbles(v[j]);
-        }
-    }
+/* A part of a super-block, still packed. */
+typedef struct {
+    __m512i v[24];
+} packed;
+
+/* How a type's super-blocks come apart. */
+typedef struct {
+    size_t part; /* weights of a part */
+    /* scales, minimums, d and dmin of the super-block `offset` bytes into the rows, as the panel's block `at` */
+    void (*head)(panel *p, size_t at, const row_group *g, size_t offset);
+    void (*load)(packed *b, const row_group *g, size_t offset, size_t i); /* part i; the first comes first */
+    __m512i (*weights)(const packed *b, size_t k);                        /* [4 k, 4 k + 4) of the part, unsigned */
+} super_block;
+
+/* ---- Q4_K ------------------------------------------------------------------------------------ */
+
+INLINE void head_q4_k(panel *p, size_t at, const row_group *g, size_t offset) { six_bits(p, at, g, offset, true); }
+
+/* 32 bytes hold 64 weights, the lower nibbles first. */
+INLINE void load_q4_k(packed *b, const row_group *g, size_t offset, size_t i) {
+    take_32(g, offset + 16 + 32 * i, b->v);
 }
 
-static void fill_q5_k(panel *p, size_t at, const row_group *g, size_t offset) {
-    fill_six_bits(p, at, g, offset, false);
-    __m512i fifth[8];
-    take_32(g, offset + 16, fifth); /* bit i of a byte is the fifth of weight 32 i on */
-    for (int i = 0; i < 4; i++) {
-        __m512i v[8], *q = p->q + at * 64 + (size_t)i * 16;
-        take_32(g, offset + 48 + 32 * (size_t)i, v);
-        for (size_t j = 0; j < 8; j++) {
-            q[j] = or_bits(low_nibbles(v[j]), shift(fifth[j], 4 - 2 * i), 0x10);
-            q[8 + j] = or_bits(high_nibbles(v[j]), shift(fifth[j], 3 - 2 * i), 0x10);
-        }
-    }
+INLINE __m512i weights_q4_k(const packed *b, size_t k) {
+    return k < 8 ? low_nibbles(b->v[k]) : high_nibbles(b->v[k - 8]);
 }
 
-static void fill_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
+/* ---- Q5_K ------------------------------------------------------------------------------------ */
+
+INLINE void head_q5_k(panel *p, size_t at, const row_group *g, size_t offset) { six_bits(p, at, g, offset, false); }
+
+/* The same, and bit j of 32 bytes that all parts share is the fifth of weights from 32 j on: the part's two come down
+ * to the bottom. */
+INLINE void load_q5_k(packed *b, const row_group *g, size_t offset, size_t i) {
+    if (i == 0) {
+        take_32(g, offset + 16, b->v + 8);
+    } else {
+        for (size_t j = 8; j < 16; j++) b->v[j] = _mm512_srli_epi16(b->v[j], 2);
+    }
+    take_32(g, offset + 48 + 32 * i, b->v);
+}
+
+INLINE __m512i weights_q5_k(const packed *b, size_t k) {
+    return or_bits(weights_q4_k(b, k), shift(b->v[8 + k % 8], k < 8 ? 4 : 3), 0x10);
+}
+
+/* ---- Q6_K ------------------------------------------------------------------------------------ */
+
+INLINE void head_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
     __m512i scales[4], last[4];
     take_16(g, offset + 192, scales);
     take_16(g, offset + 194, last);
@@ -78,18 +100,44 @@ static void fill_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
         __m512i pair = _mm512_srai_epi16(high_pair_of(scales[s / 2], s % 2 * 2, s % 2 * 2 + 1), 3);
         p->pairs[at * 8 + s] = _mm512_sub_epi16(_mm512_setzero_si512(), pair);
     }
-    for (size_t i = 0; i < 2; i++) { /* 32 bytes of two bits go with 64 of nibbles: 128 weights */
-        __m512i a[8], b[8], top[8], *q = p->q + at * 64 + i * 32;
-        take_32(g, offset + 64 * i, a);
-        take_32(g, offset + 64 * i + 32, b);
-        take_32(g, offset + 128 + 32 * i, top);
-        for (size_t j = 0; j < 8; j++) {
-            q[j] = or_bits(low_nibbles(a[j]), shift(top[j], 4), 0x30);
-            q[8 + j] = or_bits(low_nibbles(b[j]), shift(top[j], 2), 0x30);
-            q[16 + j] = or_bits(high_nibbles(a[j]), top[j], 0x30);
-            q[24 + j] = or_bits(high_nibbles(b[j]), shift(top[j], -2), 0x30);
-        }
+}
+
+/* 64 bytes of nibbles and 32 of two bits: 128 weights. */
+INLINE void load_q6_k(packed *b, const row_group *g, size_t offset, size_t i) {
+    take_32(g, offset + 64 * i, b->v);
+    take_32(g, offset + 64 * i + 32, b->v + 8);
+    take_32(g, offset + 128 + 32 * i, b->v + 16);
+}
+
+INLINE __m512i weights_q6_k(const packed *b, size_t k) {
+    __m512i v = b->v[k % 16], four = k < 16 ? low_nibbles(v) : high_nibbles(v);
+    return or_bits(four, shift(b->v[16 + k % 8], 4 - 2 * (int)(k / 8)), 0x30);
+}
+
+INLINE void fill_super_block(panel *p, size_t at, const row_group *g, size_t offset, const super_block s) {
+    packed b;
+    s.head(p, at, g, offset);
+#pragma GCC unroll 1
+    for (size_t i = 0; i < 256 / s.part; i++) {
+        s.load(&b, g, offset, i);
+#pragma GCC unroll 32
+        for (size_t k = 0; k < s.part / 4; k++) p->q[at * 64 + i * (s.part / 4) + k] = s.weights(&b, k);
     }
+}
+
+static void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    const super_block s = {64, head_q4_k, load_q4_k, weights_q4_k};
+    fill_super_block(p, at, g, offset, s);
+}
+
+static void fill_q5_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    const super_block s = {64, head_q5_k, load_q5_k, weights_q5_k};
+    fill_super_block(p, at, g, offset, s);
+}
+
+static void fill_q6_k(panel *p, size_t at, const row_group *g, size_t offset) {
+    const super_block s = {128, head_q6_k, load_q6_k, weights_q6_k};
+    fill_super_block(p, at, g, offset, s);
 }
 
 /* Two bits times four still fit a byte, so that the product needs no scales. Both bytes of a word are multiplied at
@@ -253,11 +301,11 @@ const panel_shape avx512_shapes[QUANT_TYPE_COUNT] = {
     [QUANT_Q8_0]    = {fill_q8_0,           1, .offset = 128},
     [QUANT_IQ4_NL]  = {fill_iq4_nl,         1, .offset = 128},
     [QUANT_MXFP4]   = {fill_mxfp4,          1, .offset = 128},
-    [QUANT_Q2_K]    = {fill_q2_k,           1, SUMS_FLAT,  64, .has_min = true},
-    [QUANT_Q3_K]    = {fill_q3_k,           1, SUMS_FLAT,  64, Q3_K_OFFSET},
-    [QUANT_Q4_K]    = {fill_q4_k,           1, SUMS_FLOAT, 32, .has_min = true},
-    [QUANT_Q5_K]    = {fill_q5_k,           1, SUMS_INT,   32, .has_min = true},
-    [QUANT_Q6_K]    = {fill_q6_k,           1, SUMS_INT,   16, 32},
+    [QUANT_Q2_K]    = {fill_q2_k,           2, SUMS_FLAT,  64, .has_min = true},
+    [QUANT_Q3_K]    = {fill_q3_k,           2, SUMS_FLAT,  64, Q3_K_OFFSET},
+    [QUANT_Q4_K]    = {fill_q4_k,           2, SUMS_FLOAT, 32, .has_min = true},
+    [QUANT_Q5_K]    = {fill_q5_k,           2, SUMS_INT,   32, .has_min = true},
+    [QUANT_Q6_K]    = {fill_q6_k,           2, SUMS_INT,   16, 32},
     [QUANT_IQ1_S]   = {avx512_fill_iq1_s,   3, SUMS_INT,   32, 128},
     [QUANT_IQ1_M]   = {avx512_fill_iq1_m,   3, SUMS_INT,   16, 128},
     [QUANT_IQ2_XXS] = {avx512_fill_iq2_xxs, 3, SUMS_INT,   32, 128},
@@ -265,7 +313,7 @@ const panel_shape avx512_shapes[QUANT_TYPE_COUNT] = {
     [QUANT_IQ2_S]   = {avx512_fill_iq2_s,   3, SUMS_INT,   16, 128},
     [QUANT_IQ3_XXS] = {avx512_fill_iq3_xxs, 3, SUMS_INT,   32, 128},
     [QUANT_IQ3_S]   = {avx512_fill_iq3_s,   3, SUMS_INT,   32, 128},
-    [QUANT_IQ4_XS]  = {fill_iq4_xs,         1, SUMS_INT,   32, 128},
+    [QUANT_IQ4_XS]  = {fill_iq4_xs,         2, SUMS_INT,   32, 128},
     [QUANT_TQ1_0]   = {avx512_fill_tq1_0,   3, SUMS_FLAT,  64, 128},
     [QUANT_TQ2_0]   = {avx512_fill_tq2_0,   3, SUMS_FLAT,  64, 128},
 };

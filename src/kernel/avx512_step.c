@@ -255,9 +255,19 @@ INLINE __m512i spread(__m512i scale, int upper, int i) {
     return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(16 * upper + 4 * i))), scale);
 }
 
+/* A token's activations, a block of every `stride`. */
+typedef struct {
+    activations a;
+    size_t stride;
+} arrival;
+
 /* What the token brings to blocks b .. b + 3, or to the n that are left: scales, and sums of 32 activations. */
-INLINE __m128 four_scales(const activations *a, size_t b, size_t n) {
-    return _mm_maskz_loadu_ps((__mmask8)(n < 4 ? (1 << n) - 1 : 15), a->scale + b);
+INLINE __m128 four_scales(const arrival *x, size_t b, size_t n) {
+    const __mmask8 there = (__mmask8)(n < 4 ? (1 << n) - 1 : 15);
+    const float *scale = x->a.scale + b * x->stride;
+    if (x->stride == 1) return _mm_maskz_loadu_ps(there, scale);
+    __m128i at = _mm_mullo_epi32(_mm_setr_epi32(0, 1, 2, 3), _mm_set1_epi32((int)x->stride));
+    return _mm_mmask_i32gather_ps(_mm_setzero_ps(), there, at, scale, sizeof *scale);
 }
 
 INLINE __m128 four_sums(const activations *a, size_t b, size_t n) {
@@ -280,12 +290,12 @@ INLINE __m512i load_heads(const four_rows *g, size_t offset) {
 }
 
 /* Four super-blocks from b on, or n where fewer are left, of four rows. */
-INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+INLINE __m128 run_256(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
     __m512i product[4], other[8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        const int8_t *act = a->q + (b + k) * 256;
+        const int8_t *act = x->a.q + (b + k) * x->stride * 256;
         __m512i part[4];
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
@@ -301,14 +311,14 @@ INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t
                 part[j] = _mm512_dpwssd_epi32(part[j], pairs, spread(h.scale[j / 2], j % 2, v));
             }
         }
-        __m512i sums = twice((const uint8_t *)(a->sum + (b + k) * 16));
+        __m512i sums = twice((const uint8_t *)(x->a.sum + (b + k) * x->stride * 16));
         product[i] = sum_four(part);
         other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
         other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
     }
     __m512i halves = words_at(g, s.has_min ? s.d_at : s.d_at - 2); /* d and dmin, or what stands before d and d */
     __m512 d = s.has_min ? low_halves(halves) : high_halves(halves), dmin = high_halves(halves);
-    __m512 scale = each_four(four_scales(a, b, n));
+    __m512 scale = each_four(four_scales(x, b, n));
     __m512i sum = sum_sixteen(product), total = sum_halves(sum_four(other), sum_four(other + 4));
     if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
     return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
@@ -317,7 +327,7 @@ INLINE __m128 run_256(const four_rows *g, const activations *a, size_t b, size_t
 
 /* The same with weights that are whole bytes: products of four a lane, which meet their scales as float32. Sums stay
  * below 4 x 4 x 241 x 127 x 32 and so below 2^24: they are exact. */
-INLINE __m128 run_256_whole(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+INLINE __m128 run_256_whole(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
     const __m512i chunks = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3);
     __m512i product[4], other[8];
 #pragma GCC unroll 1
@@ -327,7 +337,7 @@ INLINE __m128 run_256_whole(const four_rows *g, const activations *a, size_t b, 
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
         for (int v = 0; v < 4; v++) {
-            act[v] = _mm512_loadu_si512(a->q + (b + k) * 256 + 64 * v);
+            act[v] = _mm512_loadu_si512(x->a.q + (b + k) * x->stride * 256 + 64 * v);
             act[v] = _mm512_shuffle_i64x2(act[v], act[v], 0xD8);
         }
 #pragma GCC unroll 4
@@ -346,12 +356,12 @@ INLINE __m128 run_256_whole(const four_rows *g, const activations *a, size_t b, 
             }
             part[j] = _mm512_cvtps_epi32(sum);
         }
-        __m512i sums = twice((const uint8_t *)(a->sum + (b + k) * 16));
+        __m512i sums = twice((const uint8_t *)(x->a.sum + (b + k) * x->stride * 16));
         product[i] = sum_four(part);
         other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
         other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
     }
-    __m512 d = low_halves(words_at(g, 0)), scale = each_four(four_scales(a, b, n)), none = _mm512_setzero_ps();
+    __m512 d = low_halves(words_at(g, 0)), scale = each_four(four_scales(x, b, n)), none = _mm512_setzero_ps();
     __m512i total = sum_halves(sum_four(other), sum_four(other + 4));
     __m512i sum = _mm512_sub_epi32(sum_sixteen(product), _mm512_slli_epi32(total, (unsigned)s.offset));
     return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), none, none, s);
@@ -378,13 +388,13 @@ INLINE __m512 ue4m3_halves(__m512i v) {
 }
 
 /* The same for blocks of 32, two a register. */
-INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+INLINE __m128 run_32(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
     __m512i dot[8];
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
         size_t k = 2 * i < n ? 2 * i : 0;
         bool two = k + 1 < n;
-        const int8_t *q = a->q + (b + k) * 32;
+        const int8_t *q = x->a.q + (b + k) * 32;
         __m512i act = _mm512_maskz_loadu_epi8(two ? ~(__mmask64)0 : 0xFFFFFFFF, q);
         for (size_t j = 0; j < 4; j++) {
             const uint8_t *p = g->at[j] + k * s.bytes;
@@ -393,7 +403,7 @@ INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t 
         }
     }
     __m512i halves = words_at(g, 0);
-    __m512 scale = each_four(four_scales(a, b, n)), sum = each_four(four_sums(a, b, n));
+    __m512 scale = each_four(four_scales(x, b, n)), sum = each_four(four_sums(&x->a, b, n));
     __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot), sum_four(dot + 4)));
     /* exact: both are integers below 2^24, and so is the result */
     if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
@@ -402,13 +412,13 @@ INLINE __m128 run_32(const four_rows *g, const activations *a, size_t b, size_t 
 }
 
 /* The same for NVFP4's blocks of 64, which meet two blocks of activations: each 16 weights have a d of their own. */
-INLINE __m128 run_64(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
+INLINE __m128 run_64(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
     /* eight bytes hold a part: low halves first */
     const __m512i spread_parts = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
     const __m512i right = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     for (size_t i = 0; i < n; i++, b++) {
-        __m512i act = _mm512_loadu_si512(a->q + b * 64), dot[4];
+        __m512i act = _mm512_loadu_si512(x->a.q + b * 64), dot[4];
         int d[4];
         for (size_t j = 0; j < 4; j++) {
             const uint8_t *p = g->at[j] + i * s.bytes;
@@ -421,24 +431,37 @@ INLINE __m128 run_64(const four_rows *g, const activations *a, size_t b, size_t 
         /* lane 4 part + row */
         __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi32(d[0], d[1], d[2], d[3]));
         bytes = _mm512_srlv_epi32(bytes, _mm512_slli_epi32(each, 3));
-        __m512i sums = _mm512_castsi128_si512(_mm_cvtepi16_epi32(_mm_loadl_epi64((const void *)(a->sum + 4 * b))));
+        __m512i sums = _mm512_castsi128_si512(_mm_cvtepi16_epi32(_mm_loadl_epi64((const void *)(x->a.sum + 4 * b))));
         sums = _mm512_mullo_epi32(_mm512_permutexvar_epi32(each, sums), _mm512_set1_epi32(s.offset));
         __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum_four(dot), sums)), none = _mm512_setzero_ps();
-        __m128 scale = _mm_castpd_ps(_mm_load_sd((const void *)(a->scale + 2 * b)));
+        __m128 scale = _mm_castpd_ps(_mm_load_sd((const void *)(x->a.scale + 2 * b)));
         __m512 scales = _mm512_permutexvar_ps(_mm512_srli_epi32(each, 1), _mm512_castps128_ps512(scale));
         acc = chain(acc, 4, value, _mm512_mul_ps(ue4m3_halves(bytes), scales), none, none, s);
     }
     return acc;
 }
 
-INLINE __m128 run(const four_rows *g, const activations *a, size_t b, size_t n, __m128 acc, const shape s) {
-    if (s.block == 32) return run_32(g, a, b, n, acc, s);
-    if (s.block == 64) return run_64(g, a, b, n, acc, s);
-    return s.whole ? run_256_whole(g, a, b, n, acc, s) : run_256(g, a, b, n, acc, s);
+INLINE __m128 run(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
+    if (s.block == 32) return run_32(g, x, b, n, acc, s);
+    if (s.block == 64) return run_64(g, x, b, n, acc, s);
+    return s.whole ? run_256_whole(g, x, b, n, acc, s) : run_256(g, x, b, n, acc, s);
 }
 
-/* Four streams, a quarter of the rows each. */
-INLINE void step(const matrix *w, const activations *a, size_t row_begin, size_t row_end, float *y, const shape s) {
+/* A row of each stream. */
+INLINE __m128 row_sums(four_rows g, const arrival *x, size_t n_blocks, const shape s) {
+    __m128 acc = _mm_setzero_ps();
+    size_t b = 0;
+    for (; b + 4 <= n_blocks; b += 4) {
+        acc = run(&g, x, b, 4, acc, s);
+        for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
+    }
+    g.there = (__mmask16)((1u << 4 * (n_blocks - b)) - 1);
+    return b < n_blocks ? run(&g, x, b, n_blocks - b, acc, s) : acc;
+}
+
+/* Four streams, a quarter of the rows each. What a further token reads is in the cache then. */
+INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
+                 size_t y_stride, const shape s) {
     size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
     for (size_t r = 0; r < quarter; r++) {
         four_rows g = {.there = 0xFFFF};
@@ -455,18 +478,16 @@ INLINE void step(const matrix *w, const activations *a, size_t row_begin, size_t
             const __mmask16 lanes = (__mmask16)(0xF << 4 * i);
             g.index = _mm512_mask_add_epi32(g.index, lanes, g.index, _mm512_set1_epi32(i * (int)s.bytes));
         }
-        __m128 acc = _mm_setzero_ps();
-        size_t b = 0;
-        for (; b + 4 <= n_blocks; b += 4) {
-            acc = run(&g, a, b, 4, acc, s);
-            for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
-        }
-        g.there = (__mmask16)((1u << 4 * (n_blocks - b)) - 1);
-        if (b < n_blocks) acc = run(&g, a, b, n_blocks - b, acc, s);
-        float sums[4];
-        _mm_storeu_ps(sums, acc);
-        for (size_t j = 0; j < 4; j++) {
-            if (row[j] < row_end) y[row[j]] = sums[j];
+        for (size_t t = 0; t < n_tok; t++) {
+            arrival x = {{.q = a->q + t * s.block,
+                          .scale = a->scale + t,
+                          .sum = a->sum + t * (s.block / ACTIVATION_SUB)},
+                         n_tok};
+            float sums[4];
+            _mm_storeu_ps(sums, row_sums(g, &x, n_blocks, s));
+            for (size_t j = 0; j < 4; j++) {
+                if (row[j] < row_end) y[t * y_stride + row[j]] = sums[j];
+            }
         }
     }
 }
@@ -475,9 +496,7 @@ INLINE void step(const matrix *w, const activations *a, size_t row_begin, size_t
     static void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
                             float *y, size_t y_stride) {                                                               \
         const shape s = {__VA_ARGS__};                                                                                 \
-        (void)n_tok;                                                                                                   \
-        (void)y_stride;                                                                                                \
-        step(w, a, row_begin, row_end, y, s);                                                                          \
+        step(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                         \
     }
 
 SLOT(q4_0, 32, 18, .pair = pair_q4_0, .offset = 8)
