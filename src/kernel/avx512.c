@@ -1,8 +1,8 @@
 /*
- * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Products of quantized matrices with two tokens or more (avx512_step.c
- * has those with one): the blocks of sixteen rows are taken from the file's own layout, transposed while still packed,
- * and unpacked into a panel [K / 4][16 rows][4] that stays in L1. Lanes are rows from there on, so that no sum crosses
- * lanes and the float chain of each row has a lane of its own; a tile of up to twelve tokens keeps its sums in
+ * AVX-512 (F, BW, DQ, VL, VNNI, VBMI). Products of quantized matrices with several tokens (avx512_step.c has those with
+ * few): the blocks of sixteen rows are taken from the file's own layout, transposed while still packed, and unpacked
+ * into a panel [K / 4][16 rows][4]. Lanes are rows from there on, so that no sum crosses lanes and the float chain of
+ * each row has a lane of its own. Two panels stay in L1 and meet a tile of tokens after the other, whose sums stay in
  * registers.
  *
  * Weights are unsigned bytes w + offset, as vpdpbusd wants them; the offset comes off again through the sums of
@@ -64,6 +64,7 @@ typedef struct {
     soon next; /* asked for meanwhile */
 } meeting;
 
+/* Written out and kept in this order: compilers move products of one sum together, which then wait for each other. */
 INLINE void dot(__m512i *sum, __m512i w, __m512i x) {
     __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(w), "v"(x));
 }

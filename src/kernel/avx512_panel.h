@@ -11,7 +11,9 @@ enum { PANEL = 512 }; /* inputs that a panel holds */
 typedef struct {
     __m512i q[PANEL / 4];      /* four weights plus the shape's offset, unsigned */
     __m512i scale[PANEL / 16]; /* of the weights under one scale: int32, or float32 for SUMS_FLOAT */
-    __m512i pairs[PANEL / 32]; /* two int16, for the sums of 16 and 16 activations: minimums, or -offset x scale */
+    /* two int16, for the sums of 16 and 16 activations: minimums, or -offset x scale; four of them a super-block for
+     * the sums of 32 and 32 where there is a minimum for as many */
+    __m512i pairs[PANEL / 32];
     __m512 d[PANEL / 32], dmin[PANEL / 32];
 } panel;
 
