@@ -10,6 +10,7 @@
  * bytes. A panel of the weights (avx512_panel.h) is folded so once for all tokens and stays in L1; the sums of one tile
  * are stored and go on as vectors, lanes being rows, while the products of the next run.
  */
+#include "kernel/amx_tiles.h"
 #include "kernel/avx512_panel.h"
 
 enum {
@@ -100,29 +101,22 @@ INLINE void fold_32(const panel *p, folded *f, size_t n_blocks, int offset, cons
 
 /* 0 to 3 hold sums, 4 and 5 activations of `rows` tokens, 6 and 7 weights. */
 static void begin(size_t inputs, size_t rows) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16]; /* of a row */
-        uint8_t rows[16];
-    } __attribute__((packed)) config = {.palette = 1};
+    tile_config config = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         config.bytes[i] = i == 4 || i == 5 ? (uint16_t)inputs : 64;
         config.rows[i] = (uint8_t)(i < 6 ? rows : inputs / 4);
     }
-    __asm__ volatile("ldtilecfg %0" : : "m"(config));
+    TILES_BEGIN(config);
 }
 
-#define TILE_ZERO(c)          __asm__ volatile("tilezero %%tmm" #c ::: "memory")
-#define TILE_LOAD(c, p, line) __asm__ volatile("tileloadd (%0,%1), %%tmm" #c ::"r"(p), "r"((size_t)(line)) : "memory")
-#define TILE_STORE(c, p)                                                                                               \
-    __asm__ volatile("tilestored %%tmm" #c ", (%0,%1)" ::"r"(p), "r"((size_t)(4 * ROWS)) : "memory")
+#define TILE_SUMS(c, p) TILE_STORE(c, p, 4 * ROWS)
 /* c += a b: signed activations with signed or, for FOLD_SCALES, unsigned weights */
 #define TILE_DOT(c, a, b, k)                                                                                           \
     do {                                                                                                               \
         if ((k).folding == FOLD_SCALES) {                                                                              \
-            __asm__ volatile("tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: "memory");                               \
+            TILE_DOT_UNSIGNED(c, a, b);                                                                                \
         } else {                                                                                                       \
-            __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: "memory");                               \
+            TILE_DOT_SIGNED(c, a, b);                                                                                  \
         }                                                                                                              \
     } while (0)
 
@@ -226,11 +220,11 @@ INLINE void run_unit(const folded *f, const batch *b, unit *now, const unit *bef
         }
         if (before) finish_quarter(before, b, i, k);
     }
-    TILE_STORE(0, now->sum[0][0]);
-    TILE_STORE(1, now->sum[0][1]);
+    TILE_SUMS(0, now->sum[0][0]);
+    TILE_SUMS(1, now->sum[0][1]);
     if (now->n_tiles == 2) {
-        TILE_STORE(2, now->sum[1][0]);
-        TILE_STORE(3, now->sum[1][1]);
+        TILE_SUMS(2, now->sum[1][0]);
+        TILE_SUMS(3, now->sum[1][1]);
     }
 }
 
@@ -278,7 +272,7 @@ INLINE void dot_32(const folded *f, const batch *b, size_t start, size_t block, 
     TILE_LOAD(a, q, 32);                                                                                               \
     TILE_LOAD(b, w, 64);                                                                                               \
     TILE_DOT(c, a, b, k);                                                                                              \
-    TILE_STORE(c, sum)
+    TILE_SUMS(c, sum)
     if (tile % 4 == 0) {
         DOT_32(0, 4, 6);
     } else if (tile % 4 == 1) {
@@ -425,7 +419,7 @@ INLINE void matmul_tiles(const matrix *w, const activations *a, size_t n_tok, si
             }
         }
     }
-    __asm__ volatile("tilerelease");
+    TILES_END();
 }
 
 #define KIND(name, ...)                                                                                                \

@@ -1,6 +1,7 @@
 /*
- * Every kernel of every tier that this machine has, against the scalar one: exactly the same bits, on random blocks and
- * on the worst ones, on odd sizes, with buffers that begin or end at a page that may not be touched.
+ * Every kernel of every tier that this machine has, and AMX's with emulated tiles where it has AVX-512 alone, against
+ * the scalar one: exactly the same bits, on random blocks and on the worst ones, on odd sizes, with buffers that begin
+ * or end at a page that may not be touched.
  *
  * kernel-kernels --bench [TIER] [SLOT]: instead, how fast each slot is on one core, scalar beside.
  */
@@ -366,9 +367,29 @@ static void check_cache(void) {
     }
 }
 
+#ifdef EMULATED_AMX
+matmul_fn emulated_amx_matmul; /* emulated_amx.c */
+
+/* AMX's table where there is none: that of AVX-512, with products by emulated tiles for all types that have panels. */
+static const kernels *emulated_amx(void) {
+    static kernels table;
+    const kernels *avx512 = kernels_of_tier(CPU_AVX512);
+    if (!avx512) return NULL;
+    table = *avx512;
+    table.name = "amx, its tiles emulated";
+    for (int i = 0; i < QUANT_TYPE_COUNT; i++) {
+        if (avx512->matmul[i] == avx512->matmul[QUANT_Q4_0]) table.matmul[i] = emulated_amx_matmul;
+    }
+    return &table;
+}
+#else
+static const kernels *emulated_amx(void) { return NULL; }
+#endif
+
 static int check_all(void) {
     for (int t = 0; t < CPU_TIER_COUNT; t++) {
         tier = kernels_of_tier((cpu_tier)t);
+        if (!tier && t == CPU_AMX) tier = emulated_amx();
         if (!tier) {
             printf("%s: not on this machine\n", cpu_tier_name((cpu_tier)t));
             continue;
