@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,14 +66,24 @@ static bool act(line_input *in, edit_event event, buffer *out) {
     return false;
 }
 
+/* Signals that change what is waited for. They are held back but during the wait itself, so that none comes between a
+ * look at what they set and the wait. */
+static void hold_signals(sigset_t *before) {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGWINCH);
+    sigaddset(&held, SIGCONT);
+    sigaddset(&held, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &held, before);
+}
+
 /* Reads keys until the message is whole; the screen is drawn when no more keys are waiting, so a paste is drawn once.
- */
-static line_result edit_message(line_input *in, buffer *out, gguf_error *err) {
-    char keys[4096];
+ * heard: the signals' mask for the wait. */
+static line_result edit_message(line_input *in, buffer *out, const sigset_t *heard, gguf_error *err) {
+    char key;
     redraw(in, out);
     for (;;) {
         struct pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN};
-        int ready = poll(&waiting, 1, -1);
         if (interrupt_reason() == STOP_TIMEOUT) return say_below(in, "", out), LINE_END;
         if (terminal_changed()) {
             size_t columns, rows;
@@ -80,12 +92,12 @@ static line_result edit_message(line_input *in, buffer *out, gguf_error *err) {
             line_resize(&in->view, &in->edit, columns, rows);
             redraw(in, out);
         }
-        if (ready < 0 && errno == EINTR) continue;
-        ssize_t n = read(STDIN_FILENO, keys, 1); /* one at a time: what follows Enter is the next message's */
+        if (ppoll(&waiting, 1, NULL, heard) < 0 && errno == EINTR) continue;
+        ssize_t n = read(STDIN_FILENO, &key, 1); /* one at a time: what follows Enter is the next message's */
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno != EIO) return fail(err, GGUF_ERR_RUN, "stdin: %s", strerror(errno)), LINE_FAILED;
         if (n <= 0) return LINE_END; /* the terminal went away */
-        edit_event event = line_edit_byte(&in->edit, keys[0]);
+        edit_event event = line_edit_byte(&in->edit, key);
         if (in->edit.text.failed) return fail_memory(err, "the message", in->edit.text.n), LINE_FAILED;
         if (act(in, event, out)) return event == EDIT_ENTER ? LINE_MESSAGE : LINE_END;
         if (poll(&waiting, 1, 0) <= 0) redraw(in, out);
@@ -123,10 +135,13 @@ static line_result plain_message(line_input *in, const char **text, size_t *n, g
 line_result line_input_read(line_input *in, const char **text, size_t *n, gguf_error *err) {
     if (!in->edits) return plain_message(in, text, n, err);
     buffer out = {0};
+    sigset_t before;
     line_edit_reset(&in->edit);
+    hold_signals(&before);
     terminal_size(&in->view.columns, &in->view.rows);
     terminal_set(TERMINAL_KEYS);
-    line_result result = edit_message(in, &out, err);
+    line_result result = edit_message(in, &out, &before, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     terminal_set(TERMINAL_QUIET);
     buffer_free(&out);
     *text = in->edit.text.n ? in->edit.text.data : "";

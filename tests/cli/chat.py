@@ -158,6 +158,23 @@ def test_thinking():
         chat.end()
 
 
+def test_a_resize_as_the_prompt_appears_is_seen():
+    """Not only with the next key: the signal came between a look at it and the wait."""
+    chat = Chat("-n", "1")
+    chat.ready()
+    seen = 0
+    for i in range(1000):
+        chat.type("\r")
+        if not chat.ready():
+            break
+        chat.seen = b""
+        chat.resize(40 + i % 2, 10)
+        seen += chat.ready()
+    check("all resizes are seen", seen == 1000)
+    chat.type("\x04")
+    chat.end()
+
+
 def test_keys():
     chat = Chat("--seed", "1", "-n", "2", columns=40)
     chat.ready()
@@ -342,6 +359,7 @@ def test_conversation_flag():
 
 test_conversation()
 test_thinking()
+test_a_resize_as_the_prompt_appears_is_seen()
 test_keys()
 test_interrupt()
 test_signals()
