@@ -265,7 +265,7 @@ INLINE bool fits(size_t left, size_t size) { return left >= size && !(size == 6 
 INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
                           float *y, size_t y_stride, const panel_shape *shape, const kind k) {
     const size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
-    /* few tokens: rows are read in as few streams as can be, and soon again */
+    /* few tokens: rows after rows, each read to its end */
     const size_t n_groups = n_tok <= 2 * TILE ? 2 : GROUPS;
     panel p[GROUPS];
     int32_t sums[PANEL / 32 * KEPT] __attribute__((aligned(64)));

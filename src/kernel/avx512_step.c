@@ -1,7 +1,8 @@
 /*
- * AVX-512: products with one token, which wait for memory and not for multipliers. Four streams of rows are read
- * in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too many to follow.
- * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together.
+ * AVX-512: products with one token, or two of K-quants, which wait for memory and not for multipliers. Four streams of
+ * rows are read in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too
+ * many to follow. A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced
+ * together.
  */
 #include "kernel/avx512.h"
 
