@@ -13,7 +13,8 @@
 #include "base/memory.h"
 #include "kernel/fmath.h"
 
-/* Rows of a matrix, values of a vector, and chunks of the cache that a thread takes at once. */
+/* Rows of a matrix, values of a vector, and tokens or chunks of the cache that a thread takes at once: sixteen tokens
+ * share a line of scales. */
 enum { MIN_ROWS = 32, MAX_ROWS = 256, PIECE = 2048, MAX_RUN = 16, MAX_SPLIT_TILES = 1024 };
 
 #define NOT_BAD ULLONG_MAX

@@ -157,8 +157,9 @@ INLINE void pair_sums(const meeting *m, size_t at, const int32_t *sum, size_t n,
     zeros(other, n);
 #pragma GCC unroll 8
     for (size_t i = 0; i < sums_of(s); i++) {
-        EACH(g, t, n)
-        madd_broadcast(&other[g][t], m->p[g]->pairs[at * 8 + i], (const int16_t *)(sum + t * sums_of(s) + i));
+        EACH(g, t, n) {
+            madd_broadcast(&other[g][t], m->p[g]->pairs[at * 8 + i], (const int16_t *)(sum + t * sums_of(s) + i));
+        }
     }
 }
 

@@ -74,8 +74,8 @@ INLINE __m512i load_two(const uint8_t *low, const uint8_t *high) {
 
 /* The same of 32 bytes, out[8], with half the loads for each. */
 INLINE void take_32(const row_group *g, size_t offset, __m512i out[8]) {
-    __m512i v[4], first[4],
-        second[4]; /* rows 0 to 7, and 8 to 15: 128-bit lanes 2 l and 2 l + 1 hold rows from 4 l on */
+    /* of rows 0 to 7, and of 8 to 15: 128-bit lanes 2 l and 2 l + 1 hold rows from 4 l on */
+    __m512i v[4], first[4], second[4];
     for (int j = 0; j < 4; j++) v[j] = load_two(g->at[j] + offset, g->at[4 + j] + offset);
     transpose_lanes(v, first);
     for (int j = 0; j < 4; j++) v[j] = load_two(g->at[8 + j] + offset, g->at[12 + j] + offset);

@@ -2,16 +2,10 @@
  * The products of src/kernel/amx.c with tiles that are arrays, for machines that have AVX-512 but no AMX: everything
  * but the instructions themselves (src/kernel/amx_tiles.h) is the engine's own.
  */
-#define KERNEL_AMX_TILES_H
-#include <stddef.h>
-#include <stdint.h>
+#define EMULATED_TILES
 #include <string.h>
 
-typedef struct {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} tile_config;
+#include "kernel/amx_tiles.h"
 
 enum { TILES = 8, TILE_ROWS = 16, LINE = 64 };
 
