@@ -11,8 +11,9 @@
 #include "kernel/avx512_panel.h"
 #include "kernel/generic.h"
 
-/* TILE: tokens of a tile. GROUPS: panels that are kept at once. KEPT: tokens that meet them. */
-enum { TILE = 6, GROUPS = 8, KEPT = 512 };
+/* TILE: tokens of a tile. GROUPS: panels that are kept at once. KEPT: tokens that meet them. FILL_COST: how many tokens
+ * meet a panel while another is filled. */
+enum { TILE = 6, GROUPS = 8, KEPT = 512, FILL_COST = 4 };
 
 /* ---- the tile -------------------------------------------------------------------------------- */
 
@@ -267,19 +268,24 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
                           float *y, size_t y_stride, const panel_shape *shape, const kind k) {
     const size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
     /* few tokens: rows after rows, each read to its end */
-    const size_t n_groups = n_tok <= 2 * TILE ? 2 : GROUPS;
+    const size_t n_first = n_tok < 2 * TILE ? n_tok : 2 * TILE, n_groups = n_tok == n_first ? 2 : GROUPS;
     panel p[GROUPS];
     int32_t sums[PANEL / 32 * KEPT] __attribute__((aligned(64)));
     for (size_t row = row_begin; row < row_end; row += n_groups * ROWS) {
         size_t n_rows = row_end - row < n_groups * ROWS ? row_end - row : n_groups * ROWS;
         for (size_t first = 0; first < n_blocks; first += per_panel) {
             size_t n = n_blocks - first < per_panel ? n_blocks - first : per_panel;
+            /* meanwhile a part of the rows that follow, at an even pace, or memory rests while panels are filled */
+            soon next = part_of(rows_ahead(w, row + n_rows, n_rows), first, first + n, n_blocks);
+            soon while_filling = part_of(next, 0, FILL_COST, FILL_COST + n_first);
+            next = part_of(next, FILL_COST, FILL_COST + n_first, FILL_COST + n_first);
             for (size_t r = 0; r < n_rows; r += ROWS) {
                 row_group g = rows_from(w, row + r, n_rows - r);
-                for (size_t b = 0; b < n; b++) shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
+                for (size_t b = 0; b < n; b++) {
+                    ask_part(&while_filling, r / ROWS * n + b, (n_rows + ROWS - 1) / ROWS * n);
+                    shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
+                }
             }
-            /* meanwhile a part of the rows that follow */
-            soon next = part_of(rows_ahead(w, row + n_rows, n_rows), first, first + n, n_blocks);
             for (size_t t0 = 0; t0 < n_tok; t0 += KEPT) {
                 size_t n_kept = n_tok - t0 < KEPT ? n_tok - t0 : KEPT;
                 for (size_t b = 0; b < n; b++) {
@@ -295,15 +301,15 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
 #define TILES_OF(size)                                                                                                 \
     for (; fits(n_kept - t, (size)); t += (size)) {                                                                    \
         size_t at = first * n_tok + t0 + t;                                                                            \
+        size_t from = t < n_first ? t : n_first, to = t + (size) < n_first ? t + (size) : n_first;                     \
         meeting m = {{&p[r / ROWS], &p[r / ROWS + second]},                                                            \
                      a->q + at * k.block,                                                                              \
                      a->scale + at,                                                                                    \
                      sums + t * sums_of(k),                                                                            \
                      n_tok,                                                                                            \
                      n_kept,                                                                                           \
-                     part};                                                                                            \
+                     part_of(part, from, to, n_first)};                                                                \
         tile(&m, n, first == 0, size, y + (t0 + t) * y_stride + row + r, y_stride, rows, k);                           \
-        part.n_bytes = 0;                                                                                              \
     }
                     TILES_OF(6)
                     TILES_OF(4)

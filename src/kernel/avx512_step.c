@@ -92,16 +92,30 @@ INLINE void heads_iq4_xs(__m512i bytes, heads *h) {
     }
 }
 
-/* Where the four blocks of four rows stand: lane 4 b + j is block b of row j, in bytes from row 0. */
+/* The blocks of four rows that come next. */
 typedef struct {
     const uint8_t *at[4];
-    __m512i index;
-    __mmask16 there; /* blocks past the end of K are not read */
 } four_rows;
 
-/* The two halves that stand `offset` bytes into each block, as a word. */
-INLINE __m512i words_at(const four_rows *g, size_t offset) {
-    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), g->there, g->index, g->at[0] + offset, 1);
+INLINE int word(const uint8_t *p) {
+    int u;
+    memcpy(&u, p, sizeof u);
+    return u;
+}
+
+/* Lane 4 b + j: the four bytes that stand `offset` bytes into block b of row j, b below n; of further ones there are
+ * copies. A gather would take longer. */
+INLINE __m512i words_at(const four_rows *g, size_t offset, size_t bytes, size_t n) {
+    __m128i v[4];
+    for (size_t b = 0; b < 4; b++) {
+        size_t at = offset + (b < n ? b : 0) * bytes;
+        v[b] = _mm_cvtsi32_si128(word(g->at[0] + at));
+        v[b] = _mm_insert_epi32(v[b], word(g->at[1] + at), 1);
+        v[b] = _mm_insert_epi32(v[b], word(g->at[2] + at), 2);
+        v[b] = _mm_insert_epi32(v[b], word(g->at[3] + at), 3);
+    }
+    __m512i low = _mm512_inserti32x4(_mm512_castsi128_si512(v[0]), v[1], 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(low, v[2], 2), v[3], 3);
 }
 
 /* ---- their weights --------------------------------------------------------------------------- */
@@ -167,42 +181,76 @@ INLINE void weights_iq4_xs(const uint8_t *p, __m512i q[4]) {
     for (size_t i = 0; i < 4; i++) q[i] = iq4_steps(low_nibbles(shift_halves(twice(p + 8 + 32 * i), 0, 4)));
 }
 
-/* ---- blocks of 32, two a register ------------------------------------------------------------ */
+/* ---- four blocks of 32 of a row -------------------------------------------------------------- */
 
-/* Two blocks, which lie side by side; of a single one the upper half is left undefined. */
-typedef __m512i pair_fn(const uint8_t *p, bool two);
+/* n blocks, at most four, at `at`. v: two a register as they lie (of two that are longer, the beginning), zeros where
+ * there are none. */
+typedef struct {
+    const uint8_t *at;
+    size_t n;
+    __m512i v[2];
+} four_blocks;
 
-/* The nibbles that begin `offset` bytes into two blocks of `bytes`: 32 weights of each. */
-INLINE __m512i nibble_pair(const uint8_t *p, size_t offset, size_t bytes, bool two) {
-    __mmask64 there = two ? (__mmask64)-1 >> (64 - 2 * bytes) : (__mmask64)-1 >> (64 - bytes);
-    __m512i v = _mm512_maskz_loadu_epi8(there, p);
-    const __m512i count = _mm512_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10,
-                                          9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2,
-                                          1, 0, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    __m512i begin = _mm512_inserti64x4(_mm512_set1_epi8((char)offset), _mm256_set1_epi8((char)(offset + bytes)), 1);
-    const __m512i right =
-        _mm512_set_epi64(0x4000400040004, 0x4000400040004, 0, 0, 0x4000400040004, 0x4000400040004, 0, 0);
-    v = _mm512_permutexvar_epi8(_mm512_add_epi8(count, begin), v);
-    return low_nibbles(_mm512_srlv_epi16(v, right));
+INLINE four_blocks load_blocks(const uint8_t *p, size_t n, size_t bytes) {
+    four_blocks b = {.at = p, .n = n};
+    for (size_t i = 0; i < 2; i++) {
+        size_t left = n > 2 * i ? n - 2 * i : 0, size = (left < 2 ? left : 2) * bytes;
+        __mmask64 there = size >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << size) - 1;
+        b.v[i] = _mm512_maskz_loadu_epi8(there, p + (left ? 2 * i * bytes : 0));
+    }
+    return b;
 }
 
-INLINE uint32_t word(const uint8_t *p) {
-    uint32_t u;
-    memcpy(&u, p, sizeof u);
-    return u;
+/* Sixteen bytes of every block, a lane each: the one at `offset` as often as `repeat` says, then the next. */
+INLINE __m512i bytes_of(const four_blocks *b, size_t bytes, size_t offset, size_t repeat) {
+    uint8_t from[64];
+    for (size_t i = 0; i < 64; i++) from[i] = (uint8_t)(i / 32 * 64 + i / 16 % 2 * bytes + offset + i % 16 / repeat);
+    return _mm512_permutex2var_epi8(b->v[0], _mm512_loadu_si512(from), b->v[1]);
 }
 
-INLINE __m512i fifth_bits(__m512i q, const uint8_t *p, size_t bytes, bool two) {
-    __mmask64 set = word(p) | (two ? (uint64_t)word(p + bytes) << 32 : 0);
-    return _mm512_mask_add_epi8(q, set, q, _mm512_set1_epi8(16));
+/* The first four bytes of every block as word j of its lane; zeros beside it. */
+INLINE __m512i heads_of(const four_blocks *b, size_t bytes, size_t j) {
+    const __mmask64 word_j = 0x000F000F000F000F << 4 * j;
+    uint8_t from[64];
+    for (size_t i = 0; i < 64; i++) from[i] = (uint8_t)(i / 32 * 64 + i / 16 % 2 * bytes + i % 4);
+    return _mm512_maskz_permutex2var_epi8(word_j, b->v[0], _mm512_loadu_si512(from), b->v[1]);
 }
 
-INLINE __m512i pair_q4_0(const uint8_t *p, bool two) { return nibble_pair(p, 2, 18, two); }
-INLINE __m512i pair_q4_1(const uint8_t *p, bool two) { return nibble_pair(p, 4, 20, two); }
-INLINE __m512i pair_q5_0(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 6, 22, two), p + 2, 22, two); }
-INLINE __m512i pair_q5_1(const uint8_t *p, bool two) { return fifth_bits(nibble_pair(p, 8, 24, two), p + 4, 24, two); }
+/* 32 weights of every block, unsigned: lane l of q[0] holds the first sixteen of block l, of q[1] the others. */
+typedef void blocks_fn(const four_blocks *b, __m512i q[2]);
 
-INLINE __m512i pair_iq4_nl(const uint8_t *p, bool two) { return iq4_steps(nibble_pair(p, 2, 18, two)); }
+INLINE void nibbles_of(const four_blocks *b, size_t bytes, size_t offset, __m512i q[2]) {
+    __m512i v = bytes_of(b, bytes, offset, 1);
+    q[0] = low_nibbles(v);
+    q[1] = high_nibbles(v);
+}
+
+/* Adds 16 where a bit of the four bytes at `offset` is set. */
+INLINE void add_fifth_bits(const four_blocks *b, size_t bytes, size_t offset, __m512i q[2]) {
+    const __m512i bits = _mm512_set1_epi64((long long)0x8040201008040201);
+    for (size_t i = 0; i < 2; i++) {
+        __mmask64 set = _mm512_test_epi8_mask(bytes_of(b, bytes, offset + 2 * i, 8), bits);
+        q[i] = _mm512_mask_add_epi8(q[i], set, q[i], _mm512_set1_epi8(16));
+    }
+}
+
+INLINE void blocks_q4_0(const four_blocks *b, __m512i q[2]) { nibbles_of(b, 18, 2, q); }
+INLINE void blocks_q4_1(const four_blocks *b, __m512i q[2]) { nibbles_of(b, 20, 4, q); }
+
+INLINE void blocks_q5_0(const four_blocks *b, __m512i q[2]) {
+    nibbles_of(b, 22, 6, q);
+    add_fifth_bits(b, 22, 2, q);
+}
+
+INLINE void blocks_q5_1(const four_blocks *b, __m512i q[2]) {
+    nibbles_of(b, 24, 8, q);
+    add_fifth_bits(b, 24, 4, q);
+}
+
+INLINE void blocks_iq4_nl(const four_blocks *b, __m512i q[2]) {
+    nibbles_of(b, 18, 2, q);
+    for (size_t i = 0; i < 2; i++) q[i] = iq4_steps(q[i]);
+}
 
 /* The E2M1 numbers, doubled, plus 12. */
 INLINE __m512i e2m1_numbers(__m512i codes) {
@@ -210,12 +258,19 @@ INLINE __m512i e2m1_numbers(__m512i codes) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(numbers), codes);
 }
 
-INLINE __m512i pair_mxfp4(const uint8_t *p, bool two) { return e2m1_numbers(nibble_pair(p, 1, 17, two)); }
+INLINE void blocks_mxfp4(const four_blocks *b, __m512i q[2]) {
+    nibbles_of(b, 17, 1, q);
+    for (size_t i = 0; i < 2; i++) q[i] = e2m1_numbers(q[i]);
+}
 
-INLINE __m512i pair_q8_0(const uint8_t *p, bool two) {
-    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(p + 2)));
-    if (two) v = _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)(p + 36)), 1);
-    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
+/* Two blocks of 34 bytes are longer than a register. Where there is none, the first is read again. */
+INLINE void blocks_q8_0(const four_blocks *b, __m512i q[2]) {
+    const __m512i sign = _mm512_set1_epi8((char)0x80);
+    const uint8_t *p = b->at + 2;
+    __m512i first = load_two(p, b->n > 1 ? p + 34 : p),
+            second = load_two(b->n > 2 ? p + 68 : p, b->n > 3 ? p + 102 : p);
+    q[0] = _mm512_xor_si512(_mm512_shuffle_i64x2(first, second, 0x88), sign);
+    q[1] = _mm512_xor_si512(_mm512_shuffle_i64x2(first, second, 0xDD), sign);
 }
 
 /* ---- four rows ------------------------------------------------------------------------------- */
@@ -226,7 +281,7 @@ typedef struct {
     size_t head_at, d_at; /* of a super-block; dmin stands behind d */
     heads_fn *heads;
     weights_fn *weights;
-    pair_fn *pair;
+    blocks_fn *blocks;
     bool whole;          /* weights of a super-block are whole bytes, and d comes first */
     bool has_min, power; /* power: d is E8M0, not a half */
     int offset;          /* of a super-block: its logarithm */
@@ -317,7 +372,8 @@ INLINE __m128 run_256(const four_rows *g, const arrival *x, size_t b, size_t n, 
         other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
         other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
     }
-    __m512i halves = words_at(g, s.has_min ? s.d_at : s.d_at - 2); /* d and dmin, or what stands before d and d */
+    __m512i halves =
+        words_at(g, s.has_min ? s.d_at : s.d_at - 2, s.bytes, n); /* d and dmin, or what stands before d and d */
     __m512 d = s.has_min ? low_halves(halves) : high_halves(halves), dmin = high_halves(halves);
     __m512 scale = each_four(four_scales(x, b, n));
     __m512i sum = sum_sixteen(product), total = sum_halves(sum_four(other), sum_four(other + 4));
@@ -362,7 +418,8 @@ INLINE __m128 run_256_whole(const four_rows *g, const arrival *x, size_t b, size
         other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
         other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
     }
-    __m512 d = low_halves(words_at(g, 0)), scale = each_four(four_scales(x, b, n)), none = _mm512_setzero_ps();
+    __m512 d = low_halves(words_at(g, 0, s.bytes, n)), scale = each_four(four_scales(x, b, n)),
+           none = _mm512_setzero_ps();
     __m512i total = sum_halves(sum_four(other), sum_four(other + 4));
     __m512i sum = _mm512_sub_epi32(sum_sixteen(product), _mm512_slli_epi32(total, (unsigned)s.offset));
     return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), none, none, s);
@@ -388,24 +445,33 @@ INLINE __m512 ue4m3_halves(__m512i v) {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(n), _mm512_set1_ps(0x1p-10f));
 }
 
-/* The same for blocks of 32, two a register. */
+/* Activations of blocks b .. b + 3, or of the n that are left, as a blocks_fn has the weights. */
+INLINE void four_activations(const activations *a, size_t b, size_t n, __m512i act[2]) {
+    const int8_t *q = a->q + b * 32;
+    const __mmask64 one = 0xFFFFFFFF, two = ~(__mmask64)0;
+    __m512i first = _mm512_maskz_loadu_epi8(n > 1 ? two : one, q);
+    __m512i second = _mm512_maskz_loadu_epi8(n > 3 ? two : n > 2 ? one : 0, n > 2 ? q + 64 : q);
+    act[0] = _mm512_shuffle_i64x2(first, second, 0x88);
+    act[1] = _mm512_shuffle_i64x2(first, second, 0xDD);
+}
+
+/* The same for blocks of 32: four of a row at once. */
 INLINE __m128 run_32(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
-    __m512i dot[8];
-#pragma GCC unroll 2
-    for (size_t i = 0; i < 2; i++) {
-        size_t k = 2 * i < n ? 2 * i : 0;
-        bool two = k + 1 < n;
-        const int8_t *q = x->a.q + (b + k) * 32;
-        __m512i act = _mm512_maskz_loadu_epi8(two ? ~(__mmask64)0 : 0xFFFFFFFF, q);
-        for (size_t j = 0; j < 4; j++) {
-            const uint8_t *p = g->at[j] + k * s.bytes;
-            _mm_prefetch(p + AHEAD, _MM_HINT_T0);
-            dot[4 * i + j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), s.pair(p, two), act);
-        }
+    __m512i dot[4], head[4], act[2];
+    four_activations(&x->a, b, n, act);
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        four_blocks blocks = load_blocks(g->at[j], n, s.bytes);
+        __m512i q[2];
+        for (size_t line = 0; line < 4 * s.bytes; line += 64) _mm_prefetch(g->at[j] + AHEAD + line, _MM_HINT_T0);
+        s.blocks(&blocks, q);
+        dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], act[0]);
+        dot[j] = _mm512_dpbusd_epi32(dot[j], q[1], act[1]);
+        head[j] = heads_of(&blocks, s.bytes, j);
     }
-    __m512i halves = words_at(g, 0);
+    __m512i halves = _mm512_or_si512(_mm512_or_si512(head[0], head[1]), _mm512_or_si512(head[2], head[3]));
     __m512 scale = each_four(four_scales(x, b, n)), sum = each_four(four_sums(&x->a, b, n));
-    __m512 value = _mm512_cvtepi32_ps(add_lanes(sum_four(dot), sum_four(dot + 4)));
+    __m512 value = _mm512_cvtepi32_ps(sum_four(dot));
     /* exact: both are integers below 2^24, and so is the result */
     if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
     __m512 d = s.power ? e8m0_halves(halves) : low_halves(halves);
@@ -456,7 +522,6 @@ INLINE __m128 row_sums(four_rows g, const arrival *x, size_t n_blocks, const sha
         acc = run(&g, x, b, 4, acc, s);
         for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
     }
-    g.there = (__mmask16)((1u << 4 * (n_blocks - b)) - 1);
     return b < n_blocks ? run(&g, x, b, n_blocks - b, acc, s) : acc;
 }
 
@@ -465,19 +530,12 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
                  size_t y_stride, const shape s) {
     size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
     for (size_t r = 0; r < quarter; r++) {
-        four_rows g = {.there = 0xFFFF};
-        int32_t behind[4]; /* bytes from row 0 */
+        four_rows g;
         size_t row[4];
         for (size_t j = 0; j < 4; j++) {
             row[j] = row_begin + j * quarter + r;
             size_t read = row[j] < row_end ? row[j] : row_begin + r; /* computed and not stored */
             g.at[j] = w->data + read * w->row_bytes;
-            behind[j] = (int32_t)(g.at[j] - g.at[0]);
-        }
-        g.index = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)behind));
-        for (int i = 0; i < 4; i++) {
-            const __mmask16 lanes = (__mmask16)(0xF << 4 * i);
-            g.index = _mm512_mask_add_epi32(g.index, lanes, g.index, _mm512_set1_epi32(i * (int)s.bytes));
         }
         for (size_t t = 0; t < n_tok; t++) {
             arrival x = {{.q = a->q + t * s.block,
@@ -500,13 +558,13 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
         step(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                         \
     }
 
-SLOT(q4_0, 32, 18, .pair = pair_q4_0, .offset = 8)
-SLOT(q4_1, 32, 20, .pair = pair_q4_1, .has_min = true)
-SLOT(q5_0, 32, 22, .pair = pair_q5_0, .offset = 16)
-SLOT(q5_1, 32, 24, .pair = pair_q5_1, .has_min = true)
-SLOT(q8_0, 32, 34, .pair = pair_q8_0, .offset = 128)
-SLOT(iq4_nl, 32, 18, .pair = pair_iq4_nl, .offset = 128)
-SLOT(mxfp4, 32, 17, .pair = pair_mxfp4, .power = true, .offset = 12)
+SLOT(q4_0, 32, 18, .blocks = blocks_q4_0, .offset = 8)
+SLOT(q4_1, 32, 20, .blocks = blocks_q4_1, .has_min = true)
+SLOT(q5_0, 32, 22, .blocks = blocks_q5_0, .offset = 16)
+SLOT(q5_1, 32, 24, .blocks = blocks_q5_1, .has_min = true)
+SLOT(q8_0, 32, 34, .blocks = blocks_q8_0, .offset = 128)
+SLOT(iq4_nl, 32, 18, .blocks = blocks_iq4_nl, .offset = 128)
+SLOT(mxfp4, 32, 17, .blocks = blocks_mxfp4, .power = true, .offset = 12)
 SLOT(nvfp4, 64, 36, .offset = 12)
 /*           bytes head d */
 SLOT(q2_k, 256, 84, 0, 80, heads_q2_k, weights_q2_k, .has_min = true)
