@@ -218,10 +218,12 @@ typedef struct {
 /* Blocks `at` and at + 1 of a type that keeps two blocks of 32 in one; such have a d for each sub-block of 16. */
 typedef void fill_two_fn(panel *out, const uint8_t *const p[ROWS], size_t at, size_t v);
 
-/* A block of one row, for avx2_step.h: a super-block, or 32 weights. */
-typedef struct row_block row_block;
-typedef void row_256_fn(const uint8_t *p, row_block *out);
-typedef __m256i row_32_fn(const uint8_t *p);
+/* For avx2_step.h. A super-block of one row: its scales and minimums, and its weights from 32 i on. Two blocks of 32:
+ * lane l of q[0] are the first sixteen weights of block l, of q[1] the others. */
+typedef struct row_head row_head;
+typedef void row_head_fn(const uint8_t *p, row_head *out);
+typedef __m256i row_256_fn(const uint8_t *p, int i);
+typedef void row_32_fn(const uint8_t *p, const uint8_t *second, __m256i q[2]);
 
 /* What a type is, as constants of the functions that are made for it. */
 typedef struct {
@@ -233,7 +235,8 @@ typedef struct {
     decode_fn *decode;     /* of super-blocks, in place of weights and load */
     d_fn *d;               /* NULL: a half */
     fill_two_fn *fill_two; /* NULL: a block at a time */
-    row_256_fn *row_256;   /* NULL, both: one token goes the way of many */
+    row_head_fn *row_head; /* NULL, all three: one token goes the way of many */
+    row_256_fn *row_256;
     row_32_fn *row_32;
     bool is_signed;         /* what these give */
     bool has_min, has_bits; /* minimums; fifth bits before a block's nibbles */
@@ -447,22 +450,22 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
 
 /*   block sub bytes at */
 #define BLOCK_SLOTS                                                                                                    \
-    SLOT(q4_0, 32, 32, 18, 2, nibbles, .offset = 8, .fit = 8, .row_32 = q4_0_row)                                      \
-    SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8, .row_32 = q4_1_row)                                  \
-    SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4, .row_32 = q5_0_row)          \
-    SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4, .row_32 = q5_1_row)       \
-    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = q8_0_row,          \
+    SLOT(q4_0, 32, 32, 18, 2, nibbles, .offset = 8, .fit = 8, .row_32 = q4_0_rows)                                     \
+    SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8, .row_32 = q4_1_rows)                                 \
+    SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4, .row_32 = q5_0_rows)         \
+    SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4, .row_32 = q5_1_rows)      \
+    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = q8_0_rows,         \
          .is_signed = true)                                                                                            \
     SLOT(q2_k, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true, .fit = 8, .exact = 16,          \
-         .row_256 = q2_k_row)                                                                                          \
+         .row_head = q2_k_head, .row_256 = q2_k_row)                                                                   \
     SLOT(q3_k, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .fit = 8, .exact = 16,            \
-         .row_256 = q3_k_row)                                                                                          \
+         .row_head = q3_k_head, .row_256 = q3_k_row)                                                                   \
     SLOT(q4_k, 256, 32, 144, 0, q4_k_weights, q4_k_load, q4_k_scales, .has_min = true, .fit = 8, .exact = 4,           \
-         .row_256 = q4_k_row)                                                                                          \
+         .row_head = six_bits_head, .row_256 = q4_k_row)                                                               \
     SLOT(q5_k, 256, 32, 176, 0, q5_k_weights, q5_k_load, q4_k_scales, .has_min = true, .fit = 4, .exact = 2,           \
-         .row_256 = q5_k_row)                                                                                          \
+         .row_head = six_bits_head, .row_256 = q5_k_row)                                                               \
     SLOT(q6_k, 256, 16, 210, 208, q6_k_weights, q6_k_load, q6_k_scales, .offset = 5, .fit = 2, .exact = 2,             \
-         .row_256 = q6_k_row)
+         .row_head = q6_k_head, .row_256 = q6_k_row)
 
 #define BLOCK_SLOT_TABLE                                                                                               \
     [QUANT_Q4_0] = q4_0_matmul, [QUANT_Q4_1] = q4_1_matmul, [QUANT_Q5_0] = q5_0_matmul, [QUANT_Q5_1] = q5_1_matmul,    \
