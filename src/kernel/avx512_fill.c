@@ -295,13 +295,13 @@ static void fill_iq4_xs(panel *p, size_t at, const row_group *g, size_t offset) 
 /* clang-format off */
 /*                          fill                step  sums     sub offset */
 const panel_shape avx512_shapes[QUANT_TYPE_COUNT] = {
-    [QUANT_Q4_0]    = {fill_q4_0,           1, .offset = 8},
-    [QUANT_Q4_1]    = {fill_q4_1,           1, .has_min = true},
-    [QUANT_Q5_0]    = {fill_q5_0,           1, .offset = 16},
-    [QUANT_Q5_1]    = {fill_q5_1,           1, .has_min = true},
-    [QUANT_Q8_0]    = {fill_q8_0,           1, .offset = 128},
-    [QUANT_IQ4_NL]  = {fill_iq4_nl,         1, .offset = 128},
-    [QUANT_MXFP4]   = {fill_mxfp4,          1, .offset = 128},
+    [QUANT_Q4_0]    = {fill_q4_0,           2, .offset = 8},
+    [QUANT_Q4_1]    = {fill_q4_1,           2, .has_min = true},
+    [QUANT_Q5_0]    = {fill_q5_0,           2, .offset = 16},
+    [QUANT_Q5_1]    = {fill_q5_1,           2, .has_min = true},
+    [QUANT_Q8_0]    = {fill_q8_0,           2, .offset = 128},
+    [QUANT_IQ4_NL]  = {fill_iq4_nl,         2, .offset = 128},
+    [QUANT_MXFP4]   = {fill_mxfp4,          2, .offset = 128},
     [QUANT_Q2_K]    = {fill_q2_k,           2, SUMS_FLAT,  64, .has_min = true},
     [QUANT_Q3_K]    = {fill_q3_k,           2, SUMS_FLAT,  64, Q3_K_OFFSET},
     [QUANT_Q4_K]    = {fill_q4_k,           2, SUMS_FLOAT, 32, .has_min = true},

@@ -1,13 +1,13 @@
 /*
- * AVX-512: products with one token, or two of K-quants, which wait for memory and not for multipliers. Four streams of
- * rows are read in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too
- * many to follow. A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced
- * together.
+ * AVX-512: products with one token or two, which wait for memory and not for multipliers. Four streams of rows are read
+ * in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too many to follow.
+ * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together. Weights
+ * are taken apart once for both tokens.
  */
 #include "kernel/avx512.h"
 
-/* AHEAD: bytes between what is read and what is asked for. */
-enum { AHEAD = 1536 };
+/* AHEAD: bytes between what is read and what is asked for. MAX_TOK: tokens that weights meet, once taken apart. */
+enum { AHEAD = 1536, MAX_TOK = 2 };
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
@@ -95,6 +95,7 @@ INLINE void heads_iq4_xs(__m512i bytes, heads *h) {
 /* The blocks of four rows that come next. */
 typedef struct {
     const uint8_t *at[4];
+    size_t ahead; /* bytes to what is asked for */
 } four_rows;
 
 INLINE int word(const uint8_t *p) {
@@ -311,30 +312,23 @@ INLINE __m512i spread(__m512i scale, int upper, int i) {
     return _mm512_permutexvar_epi16(_mm512_add_epi16(first, _mm512_set1_epi16((short)(16 * upper + 4 * i))), scale);
 }
 
-/* A token's activations, a block of every `stride`. */
-typedef struct {
-    activations a;
-    size_t stride;
-} arrival;
-
-/* What the token brings to blocks b .. b + 3, or to the n that are left: scales, and sums of 32 activations. */
-INLINE __m128 four_scales(const arrival *x, size_t b, size_t n) {
-    const __mmask8 there = (__mmask8)(n < 4 ? (1 << n) - 1 : 15);
-    const float *scale = x->a.scale + b * x->stride;
-    if (x->stride == 1) return _mm_maskz_loadu_ps(there, scale);
-    __m128i at = _mm_mullo_epi32(_mm_setr_epi32(0, 1, 2, 3), _mm_set1_epi32((int)x->stride));
-    return _mm_mmask_i32gather_ps(_mm_setzero_ps(), there, at, scale, sizeof *scale);
+/* Lane 4 b + j: where token t stands in block b of four that n_tok tokens bring. */
+INLINE __m512i places(size_t n_tok, size_t t) {
+    const __m512i block = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return _mm512_add_epi32(_mm512_mullo_epi32(block, _mm512_set1_epi32((int)n_tok)), _mm512_set1_epi32((int)t));
 }
 
-INLINE __m128 four_sums(const activations *a, size_t b, size_t n) {
-    __m128i pairs = _mm_maskz_loadu_epi32((__mmask8)(n < 4 ? (1 << n) - 1 : 15), a->sum + 2 * b);
-    return _mm_cvtepi32_ps(_mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+/* What token t brings to blocks b .. b + 3, or to the n that are left, in lanes 4 b + j: its scales, and the sums of
+ * its activations by 32. */
+INLINE __m512 four_scales(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
+    __m512 v = _mm512_maskz_loadu_ps(first_lanes(n * n_tok), a->scale + b * n_tok);
+    return _mm512_permutexvar_ps(places(n_tok, t), v);
 }
 
-/* Lane 4 b + j is v's lane b. */
-INLINE __m512 each_four(__m128 v) {
-    const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    return _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(v));
+INLINE __m512 four_sums(const activations *a, size_t n_tok, size_t t, size_t b, size_t n) {
+    __m512i pairs = _mm512_maskz_loadu_epi32(first_lanes(n * n_tok), a->sum + 2 * b * n_tok);
+    __m512 v = _mm512_cvtepi32_ps(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+    return _mm512_permutexvar_ps(places(n_tok, t), v);
 }
 
 /* Sixteen bytes of each row. */
@@ -345,84 +339,105 @@ INLINE __m512i load_heads(const four_rows *g, size_t offset) {
     return _mm512_inserti32x4(bytes, load_16(g->at[3] + offset), 3);
 }
 
-/* Four super-blocks from b on, or n where fewer are left, of four rows. */
-INLINE __m128 run_256(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
-    __m512i product[4], other[8];
+INLINE void ask_ahead(const uint8_t *p, const four_rows *g, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(p + g->ahead + line, _MM_HINT_T0);
+}
+
+/* Four super-blocks from b on, or n where fewer are left, of four rows, against n_tok tokens: acc goes on. */
+INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
+                    const shape s) {
+    __m512i product[MAX_TOK][4], other[MAX_TOK][8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        const int8_t *act = x->a.q + (b + k) * x->stride * 256;
-        __m512i part[4];
+        __m512i part[MAX_TOK][4];
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m512i q[4];
-            const uint8_t *p = g->at[j] + offset;
-            for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
-            s.weights(p, q);
-            part[j] = _mm512_setzero_si512();
+            ask_ahead(g->at[j] + offset, g, s.bytes);
+            s.weights(g->at[j] + offset, q);
+            for (size_t t = 0; t < n_tok; t++) part[t][j] = _mm512_setzero_si512();
             for (int v = 0; v < 4; v++) {
-                __m512i pairs = _mm512_maddubs_epi16(q[v], _mm512_loadu_si512(act + 64 * v));
-                part[j] = _mm512_dpwssd_epi32(part[j], pairs, spread(h.scale[j / 2], j % 2, v));
+                __m512i scale = spread(h.scale[j / 2], j % 2, v);
+                for (size_t t = 0; t < n_tok; t++) {
+                    const int8_t *act = a->q + ((b + k) * n_tok + t) * 256 + 64 * v;
+                    __m512i pairs = _mm512_maddubs_epi16(q[v], _mm512_loadu_si512(act));
+                    part[t][j] = _mm512_dpwssd_epi32(part[t][j], pairs, scale);
+                }
             }
         }
-        __m512i sums = twice((const uint8_t *)(x->a.sum + (b + k) * x->stride * 16));
-        product[i] = sum_four(part);
-        other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
-        other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512i sums = twice((const uint8_t *)(a->sum + ((b + k) * n_tok + t) * 16));
+            product[t][i] = sum_four(part[t]);
+            other[t][2 * i] = _mm512_madd_epi16(h.factor[0], sums);
+            other[t][2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
+        }
     }
-    __m512i halves =
-        words_at(g, s.has_min ? s.d_at : s.d_at - 2, s.bytes, n); /* d and dmin, or what stands before d and d */
+    /* d and dmin, or what stands before d and d */
+    __m512i halves = words_at(g, s.has_min ? s.d_at : s.d_at - 2, s.bytes, n);
     __m512 d = s.has_min ? low_halves(halves) : high_halves(halves), dmin = high_halves(halves);
-    __m512 scale = each_four(four_scales(x, b, n));
-    __m512i sum = sum_sixteen(product), total = sum_halves(sum_four(other), sum_four(other + 4));
-    if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
-    return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
-                 _mm512_mul_ps(dmin, scale), s);
+    for (size_t t = 0; t < n_tok; t++) {
+        __m512 scale = four_scales(a, n_tok, t, b, n);
+        __m512i sum = sum_sixteen(product[t]), total = sum_halves(sum_four(other[t]), sum_four(other[t] + 4));
+        if (!s.has_min) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(total, (unsigned)s.offset));
+        acc[t] = chain(acc[t], n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), _mm512_cvtepi32_ps(total),
+                       _mm512_mul_ps(dmin, scale), s);
+    }
 }
 
 /* The same with weights that are whole bytes: products of four a lane, which meet their scales as float32. Sums stay
  * below 4 x 4 x 241 x 127 x 32 and so below 2^24: they are exact. */
-INLINE __m128 run_256_whole(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
+INLINE void run_256_whole(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
+                          const shape s) {
     const __m512i chunks = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3);
-    __m512i product[4], other[8];
+    __m512i product[MAX_TOK][4], other[MAX_TOK][8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        __m512i part[4], act[4];
+        __m512i part[MAX_TOK][4], act[MAX_TOK][4];
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
-        for (int v = 0; v < 4; v++) {
-            act[v] = _mm512_loadu_si512(x->a.q + (b + k) * x->stride * 256 + 64 * v);
-            act[v] = _mm512_shuffle_i64x2(act[v], act[v], 0xD8);
+        for (size_t t = 0; t < n_tok; t++) {
+            for (size_t v = 0; v < 4; v++) {
+                act[t][v] = _mm512_loadu_si512(a->q + ((b + k) * n_tok + t) * 256 + 64 * v);
+                act[t][v] = _mm512_shuffle_i64x2(act[t][v], act[t][v], 0xD8);
+            }
         }
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m512i q[4];
-            const uint8_t *p = g->at[j] + offset;
-            for (size_t line = 0; line < s.bytes; line += 64) _mm_prefetch(p + AHEAD + line, _MM_HINT_T0);
-            s.weights(p, q);
+            ask_ahead(g->at[j] + offset, g, s.bytes);
+            s.weights(g->at[j] + offset, q);
             __m256i two = _mm512_extracti64x4_epi64(h.scale[j / 2], 1);
             if (j % 2 == 0) two = _mm512_castsi512_si256(h.scale[j / 2]);
-            __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(two)), sum = _mm512_setzero_ps();
+            __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(two)), sum[MAX_TOK];
+            for (size_t t = 0; t < n_tok; t++) sum[t] = _mm512_setzero_ps();
             for (int v = 0; v < 4; v++) {
-                __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[v], act[v]);
                 __m512i from = _mm512_add_epi32(chunks, _mm512_set1_epi32(4 * v));
-                sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(from, scale), sum);
+                __m512 each = _mm512_permutexvar_ps(from, scale);
+                for (size_t t = 0; t < n_tok; t++) {
+                    __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[v], act[t][v]);
+                    sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), each, sum[t]);
+                }
             }
-            part[j] = _mm512_cvtps_epi32(sum);
+            for (size_t t = 0; t < n_tok; t++) part[t][j] = _mm512_cvtps_epi32(sum[t]);
         }
-        __m512i sums = twice((const uint8_t *)(x->a.sum + (b + k) * x->stride * 16));
-        product[i] = sum_four(part);
-        other[2 * i] = _mm512_madd_epi16(h.factor[0], sums);
-        other[2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
+        for (size_t t = 0; t < n_tok; t++) {
+            __m512i sums = twice((const uint8_t *)(a->sum + ((b + k) * n_tok + t) * 16));
+            product[t][i] = sum_four(part[t]);
+            other[t][2 * i] = _mm512_madd_epi16(h.factor[0], sums);
+            other[t][2 * i + 1] = _mm512_madd_epi16(h.factor[1], sums);
+        }
     }
-    __m512 d = low_halves(words_at(g, 0, s.bytes, n)), scale = each_four(four_scales(x, b, n)),
-           none = _mm512_setzero_ps();
-    __m512i total = sum_halves(sum_four(other), sum_four(other + 4));
-    __m512i sum = _mm512_sub_epi32(sum_sixteen(product), _mm512_slli_epi32(total, (unsigned)s.offset));
-    return chain(acc, n, _mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, scale), none, none, s);
+    __m512 d = low_halves(words_at(g, 0, s.bytes, n)), none = _mm512_setzero_ps();
+    for (size_t t = 0; t < n_tok; t++) {
+        __m512 scale = _mm512_mul_ps(d, four_scales(a, n_tok, t, b, n));
+        __m512i total = sum_halves(sum_four(other[t]), sum_four(other[t] + 4));
+        __m512i sum = _mm512_sub_epi32(sum_sixteen(product[t]), _mm512_slli_epi32(total, (unsigned)s.offset));
+        acc[t] = chain(acc[t], n, _mm512_cvtepi32_ps(sum), scale, none, none, s);
+    }
 }
 
 /* e8m0_half of the lowest byte of every lane. */
@@ -446,50 +461,57 @@ INLINE __m512 ue4m3_halves(__m512i v) {
 }
 
 /* Activations of blocks b .. b + 3, or of the n that are left, as a blocks_fn has the weights. */
-INLINE void four_activations(const activations *a, size_t b, size_t n, __m512i act[2]) {
-    const int8_t *q = a->q + b * 32;
-    const __mmask64 one = 0xFFFFFFFF, two = ~(__mmask64)0;
-    __m512i first = _mm512_maskz_loadu_epi8(n > 1 ? two : one, q);
-    __m512i second = _mm512_maskz_loadu_epi8(n > 3 ? two : n > 2 ? one : 0, n > 2 ? q + 64 : q);
+INLINE void four_activations(const activations *a, size_t n_tok, size_t t, size_t b, size_t n, __m512i act[2]) {
+    const bool adjoin = n_tok == 1 && n == 4;
+    const uint8_t *q[4];
+    for (size_t i = 0; i < 4; i++) q[i] = (const uint8_t *)a->q + ((b + (i < n ? i : 0)) * n_tok + t) * 32;
+    __m512i first = adjoin ? _mm512_loadu_si512(q[0]) : load_two(q[0], q[1]);
+    __m512i second = adjoin ? _mm512_loadu_si512(q[2]) : load_two(q[2], q[3]);
     act[0] = _mm512_shuffle_i64x2(first, second, 0x88);
     act[1] = _mm512_shuffle_i64x2(first, second, 0xDD);
 }
 
 /* The same for blocks of 32: four of a row at once. */
-INLINE __m128 run_32(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
-    __m512i dot[4], head[4], act[2];
-    four_activations(&x->a, b, n, act);
+INLINE void run_32(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
+                   const shape s) {
+    __m512i dot[MAX_TOK][4], head[4], act[MAX_TOK][2];
+    for (size_t t = 0; t < n_tok; t++) four_activations(a, n_tok, t, b, n, act[t]);
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++) {
         four_blocks blocks = load_blocks(g->at[j], n, s.bytes);
         __m512i q[2];
-        for (size_t line = 0; line < 4 * s.bytes; line += 64) _mm_prefetch(g->at[j] + AHEAD + line, _MM_HINT_T0);
+        ask_ahead(g->at[j], g, 4 * s.bytes);
         s.blocks(&blocks, q);
-        dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], act[0]);
-        dot[j] = _mm512_dpbusd_epi32(dot[j], q[1], act[1]);
+        for (size_t t = 0; t < n_tok; t++) {
+            dot[t][j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], act[t][0]);
+            dot[t][j] = _mm512_dpbusd_epi32(dot[t][j], q[1], act[t][1]);
+        }
         head[j] = heads_of(&blocks, s.bytes, j);
     }
     __m512i halves = _mm512_or_si512(_mm512_or_si512(head[0], head[1]), _mm512_or_si512(head[2], head[3]));
-    __m512 scale = each_four(four_scales(x, b, n)), sum = each_four(four_sums(&x->a, b, n));
-    __m512 value = _mm512_cvtepi32_ps(sum_four(dot));
-    /* exact: both are integers below 2^24, and so is the result */
-    if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
-    __m512 d = s.power ? e8m0_halves(halves) : low_halves(halves);
-    return chain(acc, n, value, _mm512_mul_ps(d, scale), sum, _mm512_mul_ps(high_halves(halves), scale), s);
+    __m512 d = s.power ? e8m0_halves(halves) : low_halves(halves), min = high_halves(halves);
+    for (size_t t = 0; t < n_tok; t++) {
+        __m512 scale = four_scales(a, n_tok, t, b, n), sum = four_sums(a, n_tok, t, b, n);
+        __m512 value = _mm512_cvtepi32_ps(sum_four(dot[t]));
+        /* exact: both are integers below 2^24, and so is the result */
+        if (!s.has_min) value = _mm512_fnmadd_ps(sum, _mm512_set1_ps((float)s.offset), value);
+        acc[t] = chain(acc[t], n, value, _mm512_mul_ps(d, scale), sum, _mm512_mul_ps(min, scale), s);
+    }
 }
 
-/* The same for NVFP4's blocks of 64, which meet two blocks of activations: each 16 weights have a d of their own. */
-INLINE __m128 run_64(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
+/* The same for NVFP4's blocks of 64, which meet two blocks of activations, and one token: each 16 weights have a d of
+ * their own. */
+INLINE void run_64(const four_rows *g, const activations *a, size_t b, size_t n, __m128 *acc, const shape s) {
     /* eight bytes hold a part: low halves first */
     const __m512i spread_parts = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
     const __m512i right = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     for (size_t i = 0; i < n; i++, b++) {
-        __m512i act = _mm512_loadu_si512(x->a.q + b * 64), dot[4];
+        __m512i act = _mm512_loadu_si512(a->q + b * 64), dot[4];
         int d[4];
         for (size_t j = 0; j < 4; j++) {
             const uint8_t *p = g->at[j] + i * s.bytes;
-            _mm_prefetch(p + AHEAD, _MM_HINT_T0);
+            ask_ahead(p, g, s.bytes);
             memcpy(&d[j], p, sizeof d[j]);
             __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(p + 4)));
             v = _mm512_srlv_epi64(_mm512_permutexvar_epi64(spread_parts, v), right);
@@ -498,52 +520,57 @@ INLINE __m128 run_64(const four_rows *g, const arrival *x, size_t b, size_t n, _
         /* lane 4 part + row */
         __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi32(d[0], d[1], d[2], d[3]));
         bytes = _mm512_srlv_epi32(bytes, _mm512_slli_epi32(each, 3));
-        __m512i sums = _mm512_castsi128_si512(_mm_cvtepi16_epi32(_mm_loadl_epi64((const void *)(x->a.sum + 4 * b))));
+        __m512i sums = _mm512_castsi128_si512(_mm_cvtepi16_epi32(_mm_loadl_epi64((const void *)(a->sum + 4 * b))));
         sums = _mm512_mullo_epi32(_mm512_permutexvar_epi32(each, sums), _mm512_set1_epi32(s.offset));
         __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum_four(dot), sums)), none = _mm512_setzero_ps();
-        __m128 scale = _mm_castpd_ps(_mm_load_sd((const void *)(x->a.scale + 2 * b)));
+        __m128 scale = _mm_castpd_ps(_mm_load_sd((const void *)(a->scale + 2 * b)));
         __m512 scales = _mm512_permutexvar_ps(_mm512_srli_epi32(each, 1), _mm512_castps128_ps512(scale));
-        acc = chain(acc, 4, value, _mm512_mul_ps(ue4m3_halves(bytes), scales), none, none, s);
+        *acc = chain(*acc, 4, value, _mm512_mul_ps(ue4m3_halves(bytes), scales), none, none, s);
     }
-    return acc;
 }
 
-INLINE __m128 run(const four_rows *g, const arrival *x, size_t b, size_t n, __m128 acc, const shape s) {
-    if (s.block == 32) return run_32(g, x, b, n, acc, s);
-    if (s.block == 64) return run_64(g, x, b, n, acc, s);
-    return s.whole ? run_256_whole(g, x, b, n, acc, s) : run_256(g, x, b, n, acc, s);
+INLINE void run(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
+                const shape s) {
+    if (s.block == 32) {
+        run_32(g, a, n_tok, b, n, acc, s);
+    } else if (s.block == 64) {
+        run_64(g, a, b, n, acc, s);
+    } else if (s.whole) {
+        run_256_whole(g, a, n_tok, b, n, acc, s);
+    } else {
+        run_256(g, a, n_tok, b, n, acc, s);
+    }
 }
 
-/* A row of each stream. */
-INLINE __m128 row_sums(four_rows g, const arrival *x, size_t n_blocks, const shape s) {
-    __m128 acc = _mm_setzero_ps();
+/* A row of each stream: sums[t], a lane each. */
+INLINE void row_sums(four_rows g, const activations *a, size_t n_tok, size_t n_blocks, __m128 sums[], const shape s) {
     size_t b = 0;
+    for (size_t t = 0; t < n_tok; t++) sums[t] = _mm_setzero_ps();
     for (; b + 4 <= n_blocks; b += 4) {
-        acc = run(&g, x, b, 4, acc, s);
+        run(&g, a, n_tok, b, 4, sums, s);
         for (size_t j = 0; j < 4; j++) g.at[j] += 4 * s.bytes;
     }
-    return b < n_blocks ? run(&g, x, b, n_blocks - b, acc, s) : acc;
+    if (b < n_blocks) run(&g, a, n_tok, b, n_blocks - b, sums, s);
 }
 
-/* Four streams, a quarter of the rows each. What a further token reads is in the cache then. */
+/* Four streams, a quarter of the rows each. n_tok is a constant. */
 INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                  size_t y_stride, const shape s) {
-    size_t n_blocks = w->n_in / s.block, quarter = (row_end - row_begin + 3) / 4;
+    size_t quarter = (row_end - row_begin + 3) / 4, bytes = quarter * w->row_bytes;
     for (size_t r = 0; r < quarter; r++) {
-        four_rows g;
+        /* behind its end a stream goes on in the rows that may be the next call's */
+        four_rows g = {.ahead = r * w->row_bytes + AHEAD < bytes ? AHEAD : AHEAD + 3 * bytes};
         size_t row[4];
+        __m128 acc[MAX_TOK];
         for (size_t j = 0; j < 4; j++) {
             row[j] = row_begin + j * quarter + r;
             size_t read = row[j] < row_end ? row[j] : row_begin + r; /* computed and not stored */
             g.at[j] = w->data + read * w->row_bytes;
         }
+        row_sums(g, a, n_tok, w->n_in / s.block, acc, s);
         for (size_t t = 0; t < n_tok; t++) {
-            arrival x = {{.q = a->q + t * s.block,
-                          .scale = a->scale + t,
-                          .sum = a->sum + t * (s.block / ACTIVATION_SUB)},
-                         n_tok};
             float sums[4];
-            _mm_storeu_ps(sums, row_sums(g, &x, n_blocks, s));
+            _mm_storeu_ps(sums, acc[t]);
             for (size_t j = 0; j < 4; j++) {
                 if (row[j] < row_end) y[t * y_stride + row[j]] = sums[j];
             }
@@ -555,7 +582,11 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
     static void type##_step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
                             float *y, size_t y_stride) {                                                               \
         const shape s = {__VA_ARGS__};                                                                                 \
-        step(w, a, n_tok, row_begin, row_end, y, y_stride, s);                                                         \
+        if (n_tok == 1 || s.block == 64) {                                                                             \
+            step(w, a, 1, row_begin, row_end, y, y_stride, s);                                                         \
+        } else {                                                                                                       \
+            step(w, a, MAX_TOK, row_begin, row_end, y, y_stride, s);                                                   \
+        }                                                                                                              \
     }
 
 SLOT(q4_0, 32, 18, .blocks = blocks_q4_0, .offset = 8)
