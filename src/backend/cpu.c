@@ -47,15 +47,6 @@ static void rope_angles(backend *b, const op *o, size_t t) {
     }
 }
 
-static void quantize(backend *b, const op *o, size_t t) {
-    const act_buffer *a = o->act;
-    const float *x = o->in + t * o->n;
-    bool ok = a->block == 1 ? b->k->all_finite(x, o->n)
-                            : b->k->quantize(x, o->n, a->block, b->step->n_tok, a->q + t * a->block, a->scale + t,
-                                             a->sum + t * (a->block / ACTIVATION_SUB));
-    if (!ok) report_token(b, o, t);
-}
-
 static void add_vector(backend *b, const op *o, size_t t) {
     b->k->add(o->out + t * o->n, o->vector, o->n, o->out + t * o->n);
 }
@@ -80,6 +71,26 @@ static void store(backend *b, const op *o, size_t t) {
     store_heads(b->k, o->in + t * c->n_head_kv * c->n_k, c->k, c->k_type, c->n_k, c, row);
     size_t v_stride = o->in_stride ? o->in_stride : c->n_head_kv * c->n_v;
     store_heads(b->k, o->in2 + t * v_stride, c->v, c->v_type, c->n_v, c, row);
+}
+
+/* ---- operations by tokens [begin, end) ------------------------------------------------------- */
+
+/* A stripe of all tokens after the other: the same block of them stands together, and where blocks lie some power of
+ * two apart, no cache would keep what one token writes until the next comes. */
+static void quantize(backend *b, const op *o, size_t begin, size_t end) {
+    const act_buffer *a = o->act;
+    const size_t n_tok = b->step->n_tok, stripe = end - begin == 1 || a->block == 1 ? o->n : QUANT_MAX_BLOCK;
+    for (size_t i = 0; i < o->n; i += stripe) {
+        size_t n = o->n - i < stripe ? o->n - i : stripe, at = i / a->block * n_tok;
+        for (size_t t = begin; t < end; t++) {
+            const float *x = o->in + t * o->n + i;
+            bool ok = a->block == 1
+                          ? b->k->all_finite(x, n)
+                          : b->k->quantize(x, n, a->block, n_tok, a->q + (at + t) * a->block, a->scale + at + t,
+                                           a->sum + (at + t) * (a->block / ACTIVATION_SUB));
+            if (!ok) report_token(b, o, t);
+        }
+    }
 }
 
 /* ---- operations by other items --------------------------------------------------------------- */
@@ -280,10 +291,11 @@ static size_t parts_of(const op *o) {
 typedef struct {
     const char *name;
     bool by_token; /* token t of what it makes depends on token t of what others made, and on nothing else they made */
-    void (*item)(backend *b, const op *o, size_t i);                  /* one item at a time */
-    size_t (*items)(const backend *b, const op *o);                   /* how many; NULL: one a token */
-    void (*range)(backend *b, const op *o, size_t begin, size_t end); /* values of all tokens, in pieces */
-    void (*whole)(backend *b, const op *o, work *w, int thread);      /* takes its items itself */
+    void (*item)(backend *b, const op *o, size_t i);                   /* one item at a time */
+    void (*tokens)(backend *b, const op *o, size_t begin, size_t end); /* several tokens at a time */
+    size_t (*items)(const backend *b, const op *o);                    /* how many; NULL: one a token */
+    void (*range)(backend *b, const op *o, size_t begin, size_t end);  /* values of all tokens, in pieces */
+    void (*whole)(backend *b, const op *o, work *w, int thread);       /* takes its items itself */
 } op_runner;
 
 static size_t slots(const backend *b, const op *o) { return b->step->n_tok * o->routing->n_used; }
@@ -297,7 +309,7 @@ static const op_runner runners[] = {
     [OP_ADD_POSITION] = {"position embedding", true, .item = add_position},
     [OP_RMS_NORM] = {"rms norm", true, .item = rms_norm},
     [OP_LAYER_NORM] = {"layer norm", true, .item = layer_norm},
-    [OP_QUANTIZE] = {"quantize", true, .item = quantize},
+    [OP_QUANTIZE] = {"quantize", true, .tokens = quantize},
     [OP_MATMUL] = {"matrix products", .whole = matmul},
     [OP_ADD_VECTOR] = {"biases", true, .item = add_vector},
     [OP_ROPE] = {"rope", true, .item = rope},
@@ -323,6 +335,12 @@ static const op_runner runners[] = {
     [OP_CONV] = {"convolution", .item = convolve},
 };
 
+/* Tokens that a thread takes at a time. */
+static size_t run_of_tokens(const backend *b) {
+    size_t run = b->step->n_tok / (8 * (size_t)pool_size(b->threads));
+    return run < 1 ? 1 : run > MAX_RUN ? MAX_RUN : run;
+}
+
 static void run_op(backend *b, const op *o, work *w, int thread) {
     const op_runner *r = &runners[o->kind];
     size_t n_tok = b->step->n_tok, begin, end;
@@ -330,19 +348,26 @@ static void run_op(backend *b, const op *o, work *w, int thread) {
         r->whole(b, o, w, thread);
     } else if (r->range) {
         while (take(&w->next, n_tok * o->n, PIECE, &begin, &end)) r->range(b, o, begin, end);
+    } else if (r->tokens) {
+        while (take(&w->next, n_tok, run_of_tokens(b), &begin, &end)) r->tokens(b, o, begin, end);
     } else {
         size_t items = r->items ? r->items(b, o) : n_tok;
         while (take(&w->next, items, 1, &begin, &end)) r->item(b, o, begin);
     }
 }
 
-/* Operations [begin, end) for each token in turn. */
-static void run_group(backend *b, const op *ops, size_t n_ops, atomic_size_t *next) {
-    size_t n_tok = b->step->n_tok, run = n_tok / (8 * (size_t)pool_size(b->threads)), begin, end;
-    run = run < 1 ? 1 : run > MAX_RUN ? MAX_RUN : run;
-    while (take(next, n_tok, run, &begin, &end)) {
+/* Operations by token for tokens [begin, end), in runs: each for all of them where it takes several at a time, the
+ * others for one token after the other, which stays in the cache. */
+static void run_tokens(backend *b, const op *ops, size_t n_ops, size_t begin, size_t end) {
+    for (size_t i = 0, next; i < n_ops; i = next) {
+        next = i + 1;
+        if (runners[ops[i].kind].tokens) {
+            runners[ops[i].kind].tokens(b, &ops[i], begin, end);
+            continue;
+        }
+        while (next < n_ops && !runners[ops[next].kind].tokens) next++;
         for (size_t t = begin; t < end; t++) {
-            for (const op *o = ops; o < ops + n_ops; o++) {
+            for (const op *o = ops + i; o < ops + next; o++) {
                 const op_runner *r = &runners[o->kind];
                 if (r->range) {
                     r->range(b, o, t * o->n, (t + 1) * o->n);
@@ -352,6 +377,11 @@ static void run_group(backend *b, const op *ops, size_t n_ops, atomic_size_t *ne
             }
         }
     }
+}
+
+static void run_group(backend *b, const op *ops, size_t n_ops, atomic_size_t *next) {
+    size_t begin, end;
+    while (take(next, b->step->n_tok, run_of_tokens(b), &begin, &end)) run_tokens(b, ops, n_ops, begin, end);
 }
 
 /* Whether the operation may be in a group. Long vectors of few tokens are quicker in pieces, one for each thread. */
