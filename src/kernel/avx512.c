@@ -220,13 +220,12 @@ INLINE void tile_32(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], 
     }
 }
 
-/* n_blocks that the panels hold: y, at the first token's first row, is read, but not where `begin`, and written. */
-INLINE void tile(const meeting *m, size_t n_blocks, bool begin, size_t n, float *y, size_t y_stride,
-                 const __mmask16 rows[2], const kind s) {
+/* n_blocks that the panels hold. Sums go on from `kept` but where `begin`, and there but where `end`: then to y, at the
+ * first token's first row. */
+INLINE void tile(const meeting *m, size_t n_blocks, bool begin, bool end, size_t n, __m512 *kept, float *y,
+                 size_t y_stride, const __mmask16 rows[2], const kind s) {
     __m512 acc[2][TILE];
-    EACH(g, t, n) {
-        acc[g][t] = begin ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows[g], y + t * y_stride + g * ROWS);
-    }
+    EACH(g, t, n) acc[g][t] = begin ? _mm512_setzero_ps() : kept[g * n + t];
     for (size_t b = 0; b < n_blocks; b++) {
         if (s.block == 256) {
             tile_256(m, b, n, acc, s);
@@ -234,7 +233,11 @@ INLINE void tile(const meeting *m, size_t n_blocks, bool begin, size_t n, float 
             tile_32(m, b, n, acc, s);
         }
     }
-    EACH(g, t, n) _mm512_mask_storeu_ps(y + t * y_stride + g * ROWS, rows[g], acc[g][t]);
+    if (end) {
+        EACH(g, t, n) _mm512_mask_storeu_ps(y + t * y_stride + g * ROWS, rows[g], acc[g][t]);
+    } else {
+        EACH(g, t, n) kept[g * n + t] = acc[g][t];
+    }
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -263,13 +266,14 @@ INLINE void block_sums(const int16_t *sum, size_t n, int32_t *out, int offset, c
 INLINE bool fits(size_t left, size_t size) { return left >= size && !(size == 6 && left == 8); }
 
 /* Panels of GROUPS x ROWS rows stay in L2. Two of them stay in L1 while the tokens, a tile at a time, meet them: the
- * activations, which may fill the last level, are read once for all these rows. */
-INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
-                          float *y, size_t y_stride, const panel_shape *shape, const kind k) {
+ * activations, which may fill the last level, are read once for all these rows. Tokens [t0, t0 + n_kept) of n_tok. */
+INLINE void matmul_kept(const matrix *w, const activations *a, size_t n_tok, size_t t0, size_t n_kept, size_t row_begin,
+                        size_t row_end, float *y, size_t y_stride, const panel_shape *shape, const kind k) {
     const size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
     /* few tokens: rows after rows, each read to its end */
-    const size_t n_first = n_tok < 2 * TILE ? n_tok : 2 * TILE, n_groups = n_tok == n_first ? 2 : GROUPS;
+    const size_t n_first = n_kept < 2 * TILE ? n_kept : 2 * TILE, n_groups = n_kept == n_first ? 2 : GROUPS;
     panel p[GROUPS];
+    __m512 kept[GROUPS * KEPT]; /* sums: in y they may lie a power of two apart, where no cache keeps them */
     int32_t sums[PANEL / 32 * KEPT] __attribute__((aligned(64)));
     for (size_t row = row_begin; row < row_end; row += n_groups * ROWS) {
         size_t n_rows = row_end - row < n_groups * ROWS ? row_end - row : n_groups * ROWS;
@@ -286,18 +290,15 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
                     shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
                 }
             }
-            for (size_t t0 = 0; t0 < n_tok; t0 += KEPT) {
-                size_t n_kept = n_tok - t0 < KEPT ? n_tok - t0 : KEPT;
-                for (size_t b = 0; b < n; b++) {
-                    const int16_t *sum = a->sum + ((first + b) * n_tok + t0) * (k.block / ACTIVATION_SUB);
-                    block_sums(sum, n_kept, sums + b * n_kept * sums_of(k), shape->offset, k);
-                }
-                for (size_t r = 0; r < n_rows; r += 2 * ROWS) {
-                    bool second = n_rows - r > ROWS;
-                    __mmask16 rows[2] = {first_lanes(n_rows - r), second ? first_lanes(n_rows - r - ROWS) : 0};
-                    soon part = part_of(next, r, r + 2 * ROWS < n_rows ? r + 2 * ROWS : n_rows, n_rows);
-                    if (t0) part.n_bytes = 0;
-                    size_t t = 0;
+            for (size_t b = 0; b < n; b++) {
+                const int16_t *sum = a->sum + ((first + b) * n_tok + t0) * (k.block / ACTIVATION_SUB);
+                block_sums(sum, n_kept, sums + b * n_kept * sums_of(k), shape->offset, k);
+            }
+            for (size_t r = 0; r < n_rows; r += 2 * ROWS) {
+                bool second = n_rows - r > ROWS;
+                __mmask16 rows[2] = {first_lanes(n_rows - r), second ? first_lanes(n_rows - r - ROWS) : 0};
+                soon part = part_of(next, r, r + 2 * ROWS < n_rows ? r + 2 * ROWS : n_rows, n_rows);
+                size_t t = 0;
 #define TILES_OF(size)                                                                                                 \
     for (; fits(n_kept - t, (size)); t += (size)) {                                                                    \
         size_t at = first * n_tok + t0 + t;                                                                            \
@@ -309,16 +310,24 @@ INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, s
                      n_tok,                                                                                            \
                      n_kept,                                                                                           \
                      part_of(part, from, to, n_first)};                                                                \
-        tile(&m, n, first == 0, size, y + (t0 + t) * y_stride + row + r, y_stride, rows, k);                           \
+        tile(&m, n, first == 0, first + n == n_blocks, size, kept + r / ROWS * KEPT + 2 * t,                           \
+             y + (t0 + t) * y_stride + row + r, y_stride, rows, k);                                                    \
     }
-                    TILES_OF(6)
-                    TILES_OF(4)
-                    TILES_OF(2)
-                    TILES_OF(1)
+                TILES_OF(6)
+                TILES_OF(4)
+                TILES_OF(2)
+                TILES_OF(1)
 #undef TILES_OF
-                }
             }
         }
+    }
+}
+
+INLINE void matmul_panels(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,
+                          float *y, size_t y_stride, const panel_shape *shape, const kind k) {
+    for (size_t t0 = 0; t0 < n_tok; t0 += KEPT) {
+        size_t n_kept = n_tok - t0 < KEPT ? n_tok - t0 : KEPT;
+        matmul_kept(w, a, n_tok, t0, n_kept, row_begin, row_end, y, y_stride, shape, k);
     }
 }
 
