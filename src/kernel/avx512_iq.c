@@ -1,14 +1,15 @@
 /*
- * AVX-512 products of the types with codebooks, and of TQ, with a few tokens, which meet the blocks of sixteen rows at
- * once, and panels of those types that are best taken apart row by row. Here every weight becomes a byte w + 128, whose
- * products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of activations.
- *
- * The types with a load function of their own are unpacked in registers; the others through their type's unpack.
+ * AVX-512 products of the types with codebooks, and of TQ, with one token or two, which meet the blocks of sixteen rows
+ * at once, and panels of those types, which are best taken apart row by row. Here every weight becomes a byte w + 128,
+ * whose products vpdpbusd sums without saturation, and 128 times the scales comes off again through the sums of
+ * activations.
  */
 #include "kernel/avx512_panel.h"
 #include "quant/iq_grids.h"
 
-enum { MAX_STEP = 3, LEAD = 512 };
+enum { MAX_STEP = 2, LEAD = 512 };
+
+#define UNROLL _Pragma("GCC unroll 64")
 
 /* ---- sixteen rows -------------------------------------------------------------------------------- */
 
@@ -73,137 +74,237 @@ typedef struct {
     float d;
 } row_block;
 
-typedef void load_fn(const uint8_t *p, const quant_row *type, row_block *out);
+typedef void load_fn(const uint8_t *p, row_block *out);
 
-/* Eight bytes as sixteen int32, each twice: what 32 weights share, for each chunk. */
-INLINE __m512i each_twice(uint64_t bytes) {
-    const __m128i twice = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    return _mm512_cvtepi8_epi32(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), twice));
+/* Eight int32 for 32 weights each, for each chunk. */
+INLINE __m512i each_twice(__m256i eight) {
+    const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm512_permutexvar_epi32(twice, _mm512_castsi256_si512(eight));
 }
+
+/* The same of eight bytes. */
+INLINE __m512i each_byte_twice(uint64_t bytes) {
+    return each_twice(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)bytes)));
+}
+
+INLINE __m512i odd(__m512i s) { return _mm512_add_epi32(_mm512_add_epi32(s, s), _mm512_set1_epi32(1)); }
 
 /* Sixteen scales 2 s + 1 from four bits each. */
 INLINE __m512i odd_scales(uint64_t nibbles) {
     __m128i s = _mm_set_epi64x((long long)_pdep_u64(nibbles >> 32, 0x0F0F0F0F0F0F0F0Fu),
                                (long long)_pdep_u64(nibbles, 0x0F0F0F0F0F0F0F0Fu));
-    __m512i v = _mm512_cvtepu8_epi32(s);
-    return _mm512_add_epi32(_mm512_add_epi32(v, v), _mm512_set1_epi32(1));
+    return odd(_mm512_cvtepu8_epi32(s));
 }
 
-/* 128 + q, or 128 - q where the sign is set. */
-INLINE __m512i apply_signs(__m512i q, uint64_t signs) {
-    __m512i zero = _mm512_set1_epi8((char)128);
-    return _mm512_mask_sub_epi8(_mm512_add_epi8(zero, q), signs, zero, q);
-}
+INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const void *)p); }
 
-/* Eight times seven signs in the bytes of a word: the eighth makes their number even. */
-INLINE uint64_t even_signs_8(uint64_t seven) {
-    uint64_t p = seven ^ (seven >> 4 & 0x0F0F0F0F0F0F0F0Fu);
-    p ^= p >> 2 & 0x3333333333333333u;
-    p ^= p >> 1 & 0x5555555555555555u;
-    return seven | (p & 0x0101010101010101u) << 7;
-}
+/* ---- codebooks ----------------------------------------------------------------------------------- */
 
-/* Sixteen entries of a codebook: the low halves of the lanes; its last entry has another one behind it. */
-INLINE __m512i entries_of(const uint16_t *grid, __m512i at) { return _mm512_i32gather_epi32(at, grid, 2); }
-
-/* Eight entries of IQ2 codebooks, one in each 64 bits, to 64 magnitudes. */
-INLINE __m512i iq2_magnitudes(__m256i entries) {
-    const __m128i values = _mm_setr_epi8(8, 25, 43, 43, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    const __m512i shifts = _mm512_set1_epi64(0x0E0C0A0806040200);
-    __m512i codes = _mm512_multishift_epi64_epi8(shifts, _mm512_cvtepu32_epi64(entries));
-    return lookup(values, _mm512_and_si512(codes, _mm512_set1_epi8(3)));
-}
-
-/* 128 weights from sixteen entries and sixteen times eight signs. */
-INLINE void iq2_weights(__m512i entries, uint64_t signs_low, uint64_t signs_high, __m512i q[2]) {
-    q[0] = apply_signs(iq2_magnitudes(_mm512_castsi512_si256(entries)), signs_low);
-    q[1] = apply_signs(iq2_magnitudes(_mm512_extracti64x4_epi64(entries, 1)), signs_high);
-}
-
-INLINE void load_iq2_xs(const uint8_t *p, const quant_row *type, row_block *out) {
-    (void)type;
-    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
-    out->scale = odd_scales(u64_of(p + 66));
-    for (int i = 0; i < 4; i += 2) {
-        __m256i codes = _mm256_loadu_si256((const void *)(p + 2 + 16 * i));
-        __m128i signs = _mm256_cvtepi16_epi8(_mm256_srli_epi16(codes, 9));
-        __m512i at = _mm512_cvtepu16_epi32(_mm256_and_si256(codes, _mm256_set1_epi16(511)));
-        iq2_weights(entries_of(iq2_xs_grid, at), even_signs_8((uint64_t)_mm_cvtsi128_si64(signs)),
-                    even_signs_8((uint64_t)_mm_extract_epi64(signs, 1)), out->q + i);
-    }
-}
-
-/* Two words of four times seven signs and a scale s: eight bytes of signs; 2 s + 1 into bytes i and i + 1 of *scales.
+/*
+ * An entry is a word: the codes of a group of eight weights (IQ1, IQ2), or of four (IQ3). Words of entries come in an
+ * order that lets one instruction take the codes of 64 weights apart: word 4 k + j is of group 8 j + k, and of group
+ * 16 (j / 2) + 2 k + j % 2 where groups are of four.
  */
-INLINE uint64_t signs_and_scales(uint64_t a, uint64_t b, int i, uint64_t *scales) {
-    *scales |= (2 * (a >> 28) + 1) << (8 * i) | (2 * (b >> 28) + 1) << (8 * i + 8);
-    return even_signs_8(_pdep_u64((a & 0x0FFFFFFF) | (b & 0x0FFFFFFF) << 28, 0x7F7F7F7F7F7F7F7Fu));
+INLINE size_t group_of_word(size_t w, size_t weights) {
+    size_t k = w / 4, j = w % 4;
+    return weights == 8 ? 8 * j + k : 16 * (j / 2) + 2 * k + j % 2;
 }
 
-INLINE void load_iq2_xxs(const uint8_t *p, const quant_row *type, row_block *out) {
-    (void)type;
-    uint64_t scales = 0;
-    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
-    for (int i = 0; i < 4; i += 2) {
-        const uint8_t *sub = p + 2 + 16 * i; /* 32 weights: four places, a word of signs */
-        __m128i at =
-            _mm_setr_epi32((int)u32_of(sub), (int)u32_of(sub + 8), (int)u32_of(sub + 16), (int)u32_of(sub + 24));
-        uint64_t low = signs_and_scales(u32_of(sub + 4), u32_of(sub + 12), 2 * i, &scales);
-        uint64_t high = signs_and_scales(u32_of(sub + 20), u32_of(sub + 28), 2 * i + 2, &scales);
-        iq2_weights(entries_of(iq2_xxs_grid, _mm512_cvtepu8_epi32(at)), low, high, out->q + i);
+/* Byte at(group) of v in the lower half of each word. A group's byte stands `skip` bytes behind the one four groups
+ * before: 4 where they follow each other. */
+INLINE __m512i places_of(__m512i v, size_t begin, size_t skip, size_t weights) {
+    uint8_t from[64] = {0};
+    UNROLL for (size_t w = 0; w < 32; w++) {
+        size_t group = group_of_word(w, weights);
+        from[2 * w] = (uint8_t)(begin + group / 4 * skip + group % 4);
     }
-    out->scale = each_twice(scales);
+    return _mm512_maskz_permutexvar_epi8(0x5555555555555555, _mm512_loadu_si512(from), v);
 }
 
-INLINE void load_iq2_s(const uint8_t *p, const quant_row *type, row_block *out) {
-    (void)type;
+/* Places with further bits: `n` of 64 for each group, the first's lowest. */
+INLINE __m512i with_high_bits(__m512i places, uint64_t bits, size_t begin, int n, size_t weights) {
+    uint8_t from[64] = {0};
+    UNROLL for (size_t w = 0; w < 32; w++) from[2 * w + 1] = (uint8_t)(begin + (size_t)n * group_of_word(w, weights));
+    __m512i high = _mm512_multishift_epi64_epi8(_mm512_loadu_si512(from), _mm512_set1_epi64((long long)bits));
+    return _mm512_ternarylogic_epi32(places, high, _mm512_set1_epi16((short)(((1 << n) - 1) << 8)), 0xF8);
+}
+
+/* Words of groups of eight in rising order, in the order of entries. */
+INLINE __m512i in_order(__m512i words) {
+    uint16_t from[32];
+    UNROLL for (size_t w = 0; w < 32; w++) from[w] = (uint16_t)group_of_word(w, 8);
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(from), words);
+}
+
+/* Entries of a codebook of n, a power of two: looked up 64 at a time, and chosen among by the upper bits of their
+ * places. Gathers would take several times as long. */
+INLINE __m512i entries_of(const uint16_t *grid, size_t n, __m512i places) {
+    __m512i found[6]; /* [i]: among 64 << i */
+    __mmask32 upper[5];
+    UNROLL for (int i = 0; i < 5; i++) upper[i] = _mm512_test_epi16_mask(places, _mm512_set1_epi16((short)(64 << i)));
+    UNROLL for (size_t c = 0; c < n / 64; c++) {
+        const uint16_t *at = grid + 64 * c;
+        __m512i v = _mm512_permutex2var_epi16(_mm512_loadu_si512(at), places, _mm512_loadu_si512(at + 32));
+        int i = 0;
+        for (; c >> i & 1; i++) v = _mm512_mask_blend_epi16(upper[i], found[i], v);
+        found[i] = v;
+    }
+    return n == 256 ? found[2] : n == 512 ? found[3] : n == 1024 ? found[4] : found[5];
+}
+
+/* 256 weights of 32 entries, 64 of each: values of their codes of two bits. */
+INLINE void eights(__m512i entries, __m128i values, __m512i q[4]) {
+    for (int j = 0; j < 4; j++) {
+        const __m512i shifts = _mm512_set1_epi64(0x0E0C0A0806040200 + 0x1010101010101010 * j);
+        __m512i codes = _mm512_multishift_epi64_epi8(shifts, entries);
+        q[j] = lookup(values, _mm512_and_si512(codes, _mm512_set1_epi8(3)));
+    }
+}
+
+/* 128 weights: of their codes of three bits. */
+INLINE void fours(__m512i entries, __m128i values, __m512i q[2]) {
+    for (int j = 0; j < 2; j++) {
+        const __m512i shifts = _mm512_set1_epi64(0x1916131009060300 + 0x2020202020202020 * j);
+        __m512i codes = _mm512_multishift_epi64_epi8(shifts, entries);
+        q[j] = lookup(values, _mm512_and_si512(codes, _mm512_set1_epi8(7)));
+    }
+}
+
+/* Magnitudes, plus 128. */
+INLINE __m128i iq2_values(void) {
+    return _mm_setr_epi8((char)136, (char)153, (char)171, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+INLINE __m128i iq3_xxs_magnitudes(void) {
+    return _mm_setr_epi8((char)132, (char)140, (char)148, (char)156, (char)164, (char)172, (char)180, (char)190, 0, 0,
+                         0, 0, 0, 0, 0, 0);
+}
+INLINE __m128i iq3_s_magnitudes(void) {
+    return _mm_setr_epi8((char)129, (char)131, (char)133, (char)135, (char)137, (char)139, (char)141, (char)143, 0, 0,
+                         0, 0, 0, 0, 0, 0);
+}
+
+/* ---- signs --------------------------------------------------------------------------------------- */
+
+/* 128 - q where q + 128 has its sign set. */
+INLINE void apply_signs(const uint8_t signs[32], __m512i q[4]) {
+    for (size_t j = 0; j < 4; j++) {
+        q[j] = _mm512_mask_sub_epi8(q[j], u64_of(signs + 8 * j), _mm512_setzero_si512(), q[j]);
+    }
+}
+
+/* Bytes of seven signs: the eighth makes their number even. */
+INLINE void apply_even_signs(__m256i seven, __m512i q[4]) {
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i odd_nibble = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0));
+    __m256i nibble = _mm256_and_si256(_mm256_xor_si256(seven, _mm256_srli_epi16(seven, 4)), low);
+    uint8_t signs[32] __attribute__((aligned(32)));
+    _mm256_store_si256((void *)signs, _mm256_or_si256(seven, _mm256_shuffle_epi8(odd_nibble, nibble)));
+    apply_signs(signs, q);
+}
+
+/* Eight words of four times seven signs and a scale s: the scales are 2 s + 1. */
+INLINE __m512i apply_signs_and_scales(__m256i words, __m512i q[4]) {
+    const __m256i sevens = _mm256_setr_epi8(0, 7, 14, 21, 32, 39, 46, 53, 0, 7, 14, 21, 32, 39, 46, 53, 0, 7, 14, 21,
+                                            32, 39, 46, 53, 0, 7, 14, 21, 32, 39, 46, 53);
+    __m256i seven = _mm256_and_si256(_mm256_multishift_epi64_epi8(sevens, words), _mm256_set1_epi8(127));
+    apply_even_signs(seven, q);
+    return odd(each_twice(_mm256_srli_epi32(words, 28)));
+}
+
+/* ---- types --------------------------------------------------------------------------------------- */
+
+INLINE void load_iq2_xxs(const uint8_t *p, row_block *out) {
+    /* 32 weights each: four places, a word of signs and a scale */
+    __m512i v = _mm512_loadu_si512(p + 2);
+    const __m512i second = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 1, 3, 5, 7, 9, 11, 13, 15);
+    eights(entries_of(iq2_xxs_grid, 256, places_of(v, 0, 8, 8)), iq2_values(), out->q);
+    out->scale = apply_signs_and_scales(_mm512_castsi512_si256(_mm512_permutexvar_epi32(second, v)), out->q);
     out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
+}
+
+INLINE void load_iq2_xs(const uint8_t *p, row_block *out) {
+    /* eight weights each: a place of nine bits, seven signs */
+    __m512i codes = _mm512_loadu_si512(p + 2);
+    __m512i places = in_order(_mm512_and_si512(codes, _mm512_set1_epi16(511)));
+    eights(entries_of(iq2_xs_grid, 512, places), iq2_values(), out->q);
+    apply_even_signs(_mm512_cvtepi16_epi8(_mm512_srli_epi16(codes, 9)), out->q);
+    out->scale = odd_scales(u64_of(p + 66));
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
+}
+
+INLINE void load_iq2_s(const uint8_t *p, row_block *out) {
+    __m512i places = places_of(_mm512_castsi256_si512(load_32(p + 2)), 0, 4, 8);
+    places = with_high_bits(places, u64_of(p + 66), 0, 2, 8);
+    eights(entries_of(iq2_s_grid, 1024, places), iq2_values(), out->q);
+    apply_signs(p + 34, out->q);
     out->scale = odd_scales(u64_of(p + 74));
-    for (int i = 0; i < 4; i += 2) {
-        __m512i low = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p + 2 + 8 * i)));
-        uint64_t two = _pdep_u64(u32_of(p + 66 + 2 * i), 0x0F0F0F0F0F0F0F0Fu); /* two places a byte */
-        uint64_t even = two & 0x0303030303030303u, odd = two >> 2 & 0x0303030303030303u;
-        __m128i high = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)even), _mm_cvtsi64_si128((long long)odd));
-        __m512i at = _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu8_epi32(high), 8));
-        iq2_weights(entries_of(iq2_s_grid, at), u64_of(p + 34 + 8 * i), u64_of(p + 42 + 8 * i), out->q + i);
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
+}
+
+INLINE void load_iq3_xxs(const uint8_t *p, row_block *out) {
+    __m512i v = _mm512_loadu_si512(p + 2);
+    UNROLL for (size_t i = 0; i < 2; i++) {
+        __m512i places = places_of(v, 32 * i, 4, 4);
+        fours(entries_of(iq3_xxs_grid, 256, places), iq3_xxs_magnitudes(), out->q + 2 * i);
     }
-}
-
-/* Sixteen entries of IQ3 codebooks, whose places have eight low bits in bytes and a ninth in `high`, to 64 codes. */
-INLINE __m512i iq3_codes(const uint16_t *grid, const uint8_t *low, unsigned high) {
-    __m512i at = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)low));
-    at = _mm512_mask_or_epi32(at, (__mmask16)high, at, _mm512_set1_epi32(256));
-    const __m512i shifts = _mm512_set1_epi64(0x2926232009060300);
-    return _mm512_and_si512(_mm512_multishift_epi64_epi8(shifts, entries_of(grid, at)), _mm512_set1_epi8(7));
-}
-
-INLINE void load_iq3_s(const uint8_t *p, const quant_row *type, row_block *out) {
-    const __m128i values = _mm_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0);
-    (void)type;
-    uint64_t s = _pdep_u64(u32_of(p + 106), 0x0F0F0F0F0F0F0F0Fu);
-    out->d = _cvtsh_ss(half_bits(p));
-    out->scale = each_twice(2 * s + 0x0101010101010101u);
-    for (int i = 0; i < 4; i++) {
-        __m512i codes = iq3_codes(iq3_s_grid, p + 2 + 16 * i, half_bits(p + 66 + 2 * i));
-        out->q[i] = apply_signs(lookup(values, codes), u64_of(p + 74 + 8 * i));
-    }
-}
-
-INLINE void load_iq3_xxs(const uint8_t *p, const quant_row *type, row_block *out) {
-    const __m128i values = _mm_setr_epi8(4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0);
-    (void)type;
-    uint64_t scales = 0;
+    out->scale = apply_signs_and_scales(load_32(p + 66), out->q);
     out->d = _cvtsh_ss(half_bits(p)) * 0.25f;
-    for (int i = 0; i < 4; i++) {
-        uint64_t signs = signs_and_scales(u32_of(p + 66 + 8 * i), u32_of(p + 70 + 8 * i), 2 * i, &scales);
-        out->q[i] = apply_signs(lookup(values, iq3_codes(iq3_xxs_grid, p + 2 + 16 * i, 0)), signs);
+}
+
+INLINE void load_iq3_s(const uint8_t *p, row_block *out) {
+    __m512i v = _mm512_loadu_si512(p + 2);
+    UNROLL for (size_t i = 0; i < 2; i++) {
+        __m512i places = with_high_bits(places_of(v, 32 * i, 4, 4), u64_of(p + 66), 32 * i, 1, 4);
+        fours(entries_of(iq3_s_grid, 512, places), iq3_s_magnitudes(), out->q + 2 * i);
     }
-    out->scale = each_twice(scales);
+    apply_signs(p + 74, out->q);
+    uint64_t s = _pdep_u64(u32_of(p + 106), 0x0F0F0F0F0F0F0F0Fu);
+    out->scale = each_byte_twice(2 * s + 0x0101010101010101u);
+    out->d = _cvtsh_ss(half_bits(p));
+}
+
+/* Eight times the values -1, 0 and 1, and one more, or where the bit of a group is set one less. */
+INLINE void iq1_weights(__m512i places, uint32_t less, __m512i q[4]) {
+    const __m128i values = _mm_setr_epi8(121, (char)129, (char)137, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    eights(entries_of(iq1_grid, 2048, in_order(places)), values, q);
+    for (int j = 0; j < 4; j++) {
+        __m512i two = _mm512_maskz_mov_epi64((__mmask8)(less >> 8 * j), _mm512_set1_epi8(2));
+        q[j] = _mm512_sub_epi8(q[j], two);
+    }
+}
+
+/* Words for 32 weights each: upper bits of four places, the scale, the sign of the shift. */
+INLINE void load_iq1_s(const uint8_t *p, row_block *out) {
+    const __m512i shifts = _mm512_set1_epi64(0x0900060003000000);
+    __m128i words = load_16(p + 34);
+    __m512i high = _mm512_multishift_epi64_epi8(shifts, _mm512_cvtepu16_epi64(words));
+    __m512i places = _mm512_cvtepu8_epi16(load_32(p + 2));
+    places = _mm512_ternarylogic_epi32(places, high, _mm512_set1_epi16(0x0700), 0xF8);
+    iq1_weights(places, 15 * _pdep_u32(_mm_movepi16_mask(words), 0x11111111), out->q);
+    __m256i scale = _mm256_cvtepu16_epi32(_mm_and_si128(_mm_srli_epi16(words, 12), _mm_set1_epi16(7)));
+    out->scale = odd(each_twice(scale));
+    out->d = _cvtsh_ss(half_bits(p)) * 0.125f;
+}
+
+/* Half a byte for eight weights: upper bits of the place, the sign of the shift. Four words of four scales of three
+ * bits; above them, four bits of d each. */
+INLINE void load_iq1_m(const uint8_t *p, row_block *out) {
+    const __m128i shifts = _mm_setr_epi8(0, 3, 6, 9, 16, 19, 22, 25, 32, 35, 38, 41, 48, 51, 54, 57);
+    __m512i bytes = _mm512_cvtepu8_epi32(load_16(p + 32));
+    __m512i high = _mm512_and_si512(_mm512_slli_epi32(bytes, 20), _mm512_set1_epi32(0x0F000000));
+    high = _mm512_ternarylogic_epi32(high, _mm512_slli_epi32(bytes, 8), _mm512_set1_epi32(0x0F00), 0xF8);
+    __m512i places = _mm512_or_si512(_mm512_cvtepu8_epi16(load_32(p)), high);
+    uint32_t less = _mm512_test_epi16_mask(places, _mm512_set1_epi16(0x0800));
+    iq1_weights(_mm512_and_si512(places, _mm512_set1_epi16(0x07FF)), less, out->q);
+    uint64_t words = u64_of(p + 48);
+    __m128i s = _mm_multishift_epi64_epi8(shifts, _mm_set1_epi64x((long long)words));
+    out->scale = odd(_mm512_cvtepu8_epi32(_mm_and_si128(s, _mm_set1_epi8(7))));
+    out->d = _cvtsh_ss((uint16_t)_pext_u64(words, 0xF000F000F000F000)) * 0.125f;
 }
 
 /* -1 0 1 as codes 0 1 2: byte j of half h holds weights 128 h + j + {0, 32, 64, 96}. */
-INLINE void load_tq2_0(const uint8_t *p, const quant_row *type, row_block *out) {
-    (void)type;
+INLINE void load_tq2_0(const uint8_t *p, row_block *out) {
     const __m512i three = _mm512_set1_epi8(3), zero = _mm512_set1_epi8(127);
     out->d = _cvtsh_ss(half_bits(p + 64));
     out->scale = _mm512_set1_epi32(1);
@@ -215,16 +316,38 @@ INLINE void load_tq2_0(const uint8_t *p, const quant_row *type, row_block *out) 
     }
 }
 
-/* Any type, through its unpack function. */
-INLINE void load_unpacked(const uint8_t *p, const quant_row *type, row_block *out) {
-    quant_parts parts;
-    type->unpack(p, &parts);
-    for (int i = 0; i < 4; i++) {
-        out->q[i] = _mm512_xor_si512(_mm512_loadu_si512(parts.q + 64 * i), _mm512_set1_epi8((char)128));
+/* Weight i of a super-block of TQ1_0 is digit `digit` of byte `byte`: five of 32 bytes, of sixteen, and four of four.
+ */
+INLINE void digit_of(size_t i, size_t *byte, size_t *digit) {
+    size_t first = i < 160 ? 0 : i < 240 ? 160 : 240, begin = i < 160 ? 0 : i < 240 ? 32 : 48;
+    size_t n = i < 160 ? 32 : i < 240 ? 16 : 4;
+    *byte = begin + (i - first) % n;
+    *digit = (i - first) / n;
+}
+
+/* A byte is a number of base-3 digits as a fraction of 256: times a power of three, what goes beyond 256 is gone, and
+ * what then goes beyond it times three is the digit. Two weights that follow each other have the same power. */
+INLINE void load_tq1_0(const uint8_t *p, row_block *out) {
+    static const uint16_t powers[] = {1, 3, 9, 27, 81};
+    const __m512i low = _mm512_set1_epi16(255), three = _mm512_set1_epi16(3);
+    __m512i bytes = _mm512_maskz_loadu_epi8(((__mmask64)1 << 54) - 1, p);
+    UNROLL for (size_t q = 0; q < 4; q++) {
+        uint8_t from[64];
+        uint16_t power[32];
+        UNROLL for (size_t i = 0; i < 64; i++) {
+            size_t byte, digit;
+            digit_of(64 * q + i, &byte, &digit);
+            from[i] = (uint8_t)byte;
+            power[i / 2] = (uint16_t)(powers[digit] << 8);
+        }
+        __m512i v = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), bytes), times = _mm512_loadu_si512(power);
+        __m512i even = _mm512_mulhi_epu16(_mm512_mullo_epi16(_mm512_and_si512(v, low), times), three);
+        __m512i upper = _mm512_mulhi_epu16(_mm512_mullo_epi16(_mm512_srli_epi16(v, 8), times), three);
+        v = _mm512_or_si512(even, _mm512_slli_epi16(upper, 8));
+        out->q[q] = _mm512_add_epi8(v, _mm512_set1_epi8(127));
     }
-    out->d = parts.d;
-    out->scale = type->sub == 16 ? _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)parts.scale))
-                                 : each_twice(u64_of((const uint8_t *)parts.scale));
+    out->d = _cvtsh_ss(half_bits(p + 52));
+    out->scale = _mm512_set1_epi32(1);
 }
 
 /* ---- products of super-blocks -------------------------------------------------------------------- */
@@ -259,7 +382,7 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
             for (size_t line = 0; line < type->bytes; line += 64) _mm_prefetch(p + lead + line, _MM_HINT_T0);
             row_block block;
             __m512i spread[4];
-            load(p, type, &block);
+            load(p, &block);
             spread_scales(block.scale, spread);
             d[r] = block.d;
             for (size_t t = 0; t < n_tok; t++) {
@@ -280,13 +403,12 @@ INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t
 }
 
 /* Block `at` of the panel, from `offset` bytes behind the rows' beginnings. */
-INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, const quant_row *type, load_fn *load,
-                     size_t sub) {
+INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, load_fn *load, size_t sub) {
     __m512i q[4][ROWS], scale[ROWS], out[ROWS];
     float d[ROWS];
     for (size_t r = 0; r < ROWS; r++) {
         row_block b;
-        load(g->at[r] + offset, type, &b);
+        load(g->at[r] + offset, &b);
         for (int i = 0; i < 4; i++) q[i][r] = b.q[i];
         scale[r] = b.scale;
         d[r] = b.d;
@@ -313,21 +435,21 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
     }
 }
 
-#define STEP_AND_FILL(type, quant, sub, load)                                                                          \
+#define STEP_AND_FILL(type, sub, load)                                                                                 \
     void avx512_step_##type(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,     \
                             float *y, size_t y_stride) {                                                               \
         step(w, a, n_tok, row_begin, row_end, y, y_stride, load);                                                      \
     }                                                                                                                  \
     void avx512_fill_##type(panel *p, size_t at, const row_group *g, size_t offset) {                                  \
-        fill_256(p, at, g, offset, &quant_types[quant], load, sub);                                                    \
+        fill_256(p, at, g, offset, load, sub);                                                                         \
     }
 
-STEP_AND_FILL(iq1_s, QUANT_IQ1_S, 32, load_unpacked)
-STEP_AND_FILL(iq1_m, QUANT_IQ1_M, 16, load_unpacked)
-STEP_AND_FILL(iq2_xxs, QUANT_IQ2_XXS, 32, load_iq2_xxs)
-STEP_AND_FILL(iq2_xs, QUANT_IQ2_XS, 16, load_iq2_xs)
-STEP_AND_FILL(iq2_s, QUANT_IQ2_S, 16, load_iq2_s)
-STEP_AND_FILL(iq3_xxs, QUANT_IQ3_XXS, 32, load_iq3_xxs)
-STEP_AND_FILL(iq3_s, QUANT_IQ3_S, 32, load_iq3_s)
-STEP_AND_FILL(tq1_0, QUANT_TQ1_0, 32, load_unpacked)
-STEP_AND_FILL(tq2_0, QUANT_TQ2_0, 32, load_tq2_0)
+STEP_AND_FILL(iq1_s, 32, load_iq1_s)
+STEP_AND_FILL(iq1_m, 16, load_iq1_m)
+STEP_AND_FILL(iq2_xxs, 32, load_iq2_xxs)
+STEP_AND_FILL(iq2_xs, 16, load_iq2_xs)
+STEP_AND_FILL(iq2_s, 16, load_iq2_s)
+STEP_AND_FILL(iq3_xxs, 32, load_iq3_xxs)
+STEP_AND_FILL(iq3_s, 32, load_iq3_s)
+STEP_AND_FILL(tq1_0, 32, load_tq1_0)
+STEP_AND_FILL(tq2_0, 32, load_tq2_0)
