@@ -86,6 +86,30 @@ INLINE void take_32(const row_group *g, size_t offset, __m512i out[8]) {
     }
 }
 
+/* out[i] lane r = in[r] lane i. */
+INLINE void transpose_16(const __m512i in[16], __m512i out[16]) {
+    __m512i four[4][4]; /* [rows 4 g ..][c]: in each 128-bit lane l, element 4 l + c of four rows */
+    for (int g = 0; g < 4; g++) {
+        const __m512i *v = in + 4 * g;
+        __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+        __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+        four[g][0] = _mm512_unpacklo_epi64(a, c);
+        four[g][1] = _mm512_unpackhi_epi64(a, c);
+        four[g][2] = _mm512_unpacklo_epi64(b, d);
+        four[g][3] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int c = 0; c < 4; c++) { /* and the lanes of the four groups */
+        __m512i even_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0x88),
+                odd_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0xDD);
+        __m512i even_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0x88),
+                odd_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0xDD);
+        out[c] = _mm512_shuffle_i32x4(even_a, even_b, 0x88);
+        out[4 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0x88);
+        out[8 + c] = _mm512_shuffle_i32x4(even_a, even_b, 0xDD);
+        out[12 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0xDD);
+    }
+}
+
 /* The halves in the lower and the upper words of every lane. */
 INLINE __m512 low_halves(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
 INLINE __m512 high_halves(__m512i v) { return low_halves(_mm512_srli_epi32(v, 16)); }

@@ -1,12 +1,16 @@
 /*
- * Attention on AVX-512: a tile of queries meets a chunk of the cache. Sixteen rows of keys, and later of values, become
- * floats once, in L1, and all queries read them there. A register is the sixteen lanes of a score's sum.
+ * Attention on AVX-512: a tile of queries meets a chunk of the cache. Some rows of keys, and later of values, become
+ * floats once, in L1, and all queries read them there. For few queries a register is the sixteen lanes of a score's
+ * sum. For more, keys are transposed: a register is one lane of sixteen keys' sums, and the tree that ends the sums
+ * adds whole registers.
  */
 #include "kernel/avx512.h"
 #include "kernel/generic.h"
 
-/* AHEAD: how many rows ahead of their use memory is asked for them. VALUES: rows of values that are weighed at once. */
-enum { AHEAD = 64, VALUES = ATTENTION_ROWS };
+/* AHEAD: how many rows ahead of their use memory is asked for them. VALUES: rows of values that are weighed at once,
+ * and of keys that are transposed at once. MANY: from so many queries on they are; fewer wait for memory. TOGETHER:
+ * queries that meet transposed keys at once. */
+enum { AHEAD = 64, VALUES = ATTENTION_ROWS, MANY = 16, TOGETHER = 4 };
 
 #define UNROLL _Pragma("GCC unroll 16")
 /* A value that several products read stays in its register; compilers would read memory again for each. */
@@ -72,6 +76,33 @@ static void rows_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, siz
     }
 }
 
+/* out [padded(n)][VALUES] = the same of up to VALUES rows, transposed, with zeros behind them */
+INLINE void load_columns(const uint8_t *rows, size_t row_bytes, size_t n_rows, size_t n, float *out,
+                         load_cache_fn *load) {
+    for (size_t r = 0; r < VALUES; r += LANES) {
+        for (size_t at = 0; at < n; at += LANES) {
+            __m512i in[LANES], column[LANES];
+            for (size_t i = 0; i < LANES; i++) {
+                __mmask16 there = r + i < n_rows ? first_lanes(n - at) : 0;
+                const uint8_t *row = rows + (there ? r + i : 0) * row_bytes;
+                in[i] = _mm512_castps_si512(load(row, at, there));
+            }
+            transpose_16(in, column);
+            for (size_t i = 0; i < LANES; i++) _mm512_store_si512(out + (at + i) * VALUES + r, column[i]);
+        }
+    }
+}
+
+static void columns_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out) {
+    size_t row_bytes = quant_row_bytes(type, n);
+    switch (type) {
+    case QUANT_F16: load_columns(rows, row_bytes, n_rows, n, out, cache_f16); break;
+    case QUANT_BF16: load_columns(rows, row_bytes, n_rows, n, out, cache_bf16); break;
+    case QUANT_Q8_0: load_columns(rows, row_bytes, n_rows, n, out, cache_q8_0); break;
+    default: load_columns(rows, row_bytes, n_rows, n, out, cache_f32); break;
+    }
+}
+
 /* ---- scores ---------------------------------------------------------------------------------- */
 
 /* The tree over eight sums, down to four lanes: 16 to 8, two a register, then 8 to 4, four a register. */
@@ -128,25 +159,55 @@ INLINE void score_queries(const attention_query *q, size_t n, size_t n_k, const 
     for (size_t i = 0; i < n; i++) _mm512_store_ps(score + i * VALUES, fold_last(fold[i]));
 }
 
+/* VALUES scores at score + i VALUES of query i, n queries (1 or TOGETHER): k as load_columns leaves it. The lanes come
+ * in the order in which the tree adds them, so that every sum meets its partner at once. */
+INLINE void score_columns(const attention_query *q, size_t n, size_t n_k, const float *k, float *score, wish *w) {
+    static const uint8_t order[LANES] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    __m512 tree[5][TOGETHER][2]; /* [level]: of 1 << level lanes */
+    UNROLL for (size_t lane = 0; lane < LANES; lane++) {
+        __m512 sum[TOGETHER][2];
+        size_t level = 0;
+        ask_two(w);
+        for (size_t i = 0; i < n; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+        for (size_t at = order[lane]; at < n_k; at += LANES) {
+            __m512 first = _mm512_load_ps(k + at * VALUES), second = _mm512_load_ps(k + at * VALUES + LANES);
+            KEEP(first);
+            KEEP(second);
+            for (size_t i = 0; i < n; i++) {
+                __m512 x = _mm512_set1_ps(q[i].q[at]);
+                sum[i][0] = _mm512_fmadd_ps(x, first, sum[i][0]);
+                sum[i][1] = _mm512_fmadd_ps(x, second, sum[i][1]);
+            }
+        }
+        for (; lane >> level & 1; level++) {
+            for (size_t i = 0; i < n; i++) {
+                for (size_t v = 0; v < 2; v++) sum[i][v] = _mm512_add_ps(tree[level][i][v], sum[i][v]);
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            for (size_t v = 0; v < 2; v++) tree[level][i][v] = sum[i][v];
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t v = 0; v < 2; v++) _mm512_store_ps(score + i * VALUES + v * LANES, tree[4][i][v]);
+    }
+}
+
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* exp_f32 of sixteen. */
+/* exp_f32 of sixteen; scalef rounds once, as do the two products there. */
 INLINE __m512 exp_lanes(__m512 x) {
-    const __m512 low = _mm512_set1_ps(-104.0f), high = _mm512_set1_ps(89.0f), shift = _mm512_set1_ps(0x1.8p23f);
     static const float series[] = {0x1.123ccp-7f, 0x1.555b98p-5f, 0x1.55548ep-3f, 0x1.fffff8p-2f, 1.0f, 1.0f};
-    __m512 c = _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, low, _CMP_LT_OQ), low);
-    c = _mm512_mask_mov_ps(c, _mm512_cmp_ps_mask(c, high, _CMP_GT_OQ), high);
-    __m512 t = _mm512_fmadd_ps(c, _mm512_set1_ps(0x1.715476p0f), shift), n = _mm512_sub_ps(t, shift);
+    const __m512 shift = _mm512_set1_ps(0x1.8p23f);
+    /* the second operand is what comes back where one is NaN */
+    __m512 c = _mm512_min_ps(_mm512_set1_ps(89.0f), _mm512_max_ps(_mm512_set1_ps(-104.0f), x));
+    __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(c, _mm512_set1_ps(0x1.715476p0f), shift), shift);
     __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.62e4p-1f), c);
     r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0x1.7f7d1cp-20f), r);
     __m512 p = _mm512_set1_ps(0x1.6d7752p-10f);
     UNROLL for (size_t i = 0; i < sizeof series / sizeof *series; i++) p =
         _mm512_fmadd_ps(p, r, _mm512_set1_ps(series[i]));
-    __m512i k = _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_castps_si512(shift)), half = _mm512_srai_epi32(k, 1);
-    const __m512i bias = _mm512_set1_epi32(127);
-    __m512i first = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
-    __m512i second = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(k, half), bias), 23);
-    return _mm512_mul_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(first)), _mm512_castsi512_ps(second));
+    return _mm512_scalef_ps(p, n);
 }
 
 /* The positions of a chunk, counted from its first, that a query sees: [from, to), empty for none. */
@@ -166,6 +227,7 @@ INLINE bool meets(range r, uint32_t j) { return j < r.to && j + LANES > r.from; 
 
 /* The lanes of the sixteen positions from j on that lie in the range. */
 INLINE __mmask16 lanes_in(size_t j, range r) {
+    if (r.from <= j && j + LANES <= r.to) return 0xFFFF;
     return first_lanes(r.to - j) & (__mmask16)(r.from > j ? 0xFFFFu << (r.from - j) : 0xFFFFu);
 }
 
@@ -179,21 +241,20 @@ INLINE float *score_at(float *scores, size_t n, size_t query, size_t j) {
 static void weights(const attention_span *s, const attention_query *q, uint32_t origin, range r, float *scores,
                     size_t n, size_t i, float *max, float *total) {
     __m512 top = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
-    bool plain = s->softcap == 0 && q->slope == 0;
+    /* then the largest product makes the largest score, since rounding keeps their order */
+    bool plain = s->softcap == 0 && q->slope == 0 && s->scale > 0;
     for (uint32_t j = r.from / LANES * LANES; j < r.to; j += LANES) {
         float *at = score_at(scores, n, i, j);
-        if (plain) {
-            _mm512_store_ps(at, _mm512_mul_ps(_mm512_load_ps(at), _mm512_set1_ps(s->scale)));
-        } else {
-            finish_scores(s, q, origin + j, LANES, at);
-        }
+        if (!plain) finish_scores(s, q, origin + j, LANES, at);
         /* a NaN gives way; it comes back as a weight */
         top = _mm512_mask_max_ps(top, lanes_in(j, r), _mm512_load_ps(at), top);
     }
-    *max = _mm512_reduce_max_ps(top);
+    *max = _mm512_reduce_max_ps(top) * (plain ? s->scale : 1);
+    __m512 scale = _mm512_set1_ps(plain ? s->scale : 1);
     for (uint32_t j = r.from / LANES * LANES; j < r.to; j += LANES) {
         float *at = score_at(scores, n, i, j);
-        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_load_ps(at), _mm512_set1_ps(*max)));
+        __m512 score = _mm512_mul_ps(_mm512_load_ps(at), scale);
+        __m512 e = exp_lanes(_mm512_sub_ps(score, _mm512_set1_ps(*max)));
         _mm512_store_ps(at, e);
         sum = _mm512_mask_add_ps(sum, lanes_in(j, r), sum, e);
     }
@@ -281,7 +342,20 @@ void avx512_attend_chunk(const attention_span *s, const attention_query *q, size
     }
     const uint8_t *k = s->k + origin * k_bytes, *v = s->v + origin * v_bytes;
     uint32_t first = all.from / LANES * LANES;
-    for (uint32_t j = first; j < all.to; j += LANES) {
+    for (uint32_t j = all.from / VALUES * VALUES; n >= MANY && j < all.to; j += VALUES) {
+        columns_to_f32(s->k_type, k + j * k_bytes, all.to - j < VALUES ? all.to - j : VALUES, s->n_k, tile);
+        wish w = wish_for(k, k_bytes, v + first * v_bytes, v_bytes, j, all.to, VALUES);
+        for (size_t i = 0; i < n;) {
+            size_t together = i + TOGETHER <= n ? TOGETHER : 1;
+            bool any = false;
+            for (size_t t = i; t < i + together; t++) any = any || meets(r[t], j) || meets(r[t], j + LANES);
+            if (any && together > 1) score_columns(q + i, TOGETHER, s->n_k, tile, score_at(scores, n, i, j), &w);
+            if (any && together == 1) score_columns(q + i, 1, s->n_k, tile, score_at(scores, n, i, j), &w);
+            i += together;
+        }
+        while (w.at < w.end) ask_two(&w);
+    }
+    for (uint32_t j = first; n < MANY && j < all.to; j += LANES) {
         size_t n_rows = all.to - j < LANES ? all.to - j : LANES;
         rows_to_f32(s->k_type, k + j * k_bytes, n_rows, s->n_k, tile);
         wish w = wish_for(k, k_bytes, v + first * v_bytes, v_bytes, j, all.to, LANES);

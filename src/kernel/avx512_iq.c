@@ -18,30 +18,6 @@ INLINE __m512i sum_rows(const __m512i v[ROWS]) {
     return add_lanes(add_lanes(sum_four(v), sum_four(v + 4)), add_lanes(sum_four(v + 8), sum_four(v + 12)));
 }
 
-/* out[i] lane r = in[r] lane i. */
-INLINE void transpose(const __m512i in[ROWS], __m512i out[ROWS]) {
-    __m512i four[4][4]; /* [rows 4 g ..][c]: in each 128-bit lane l, element 4 l + c of four rows */
-    for (int g = 0; g < 4; g++) {
-        const __m512i *v = in + 4 * g;
-        __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-        __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-        four[g][0] = _mm512_unpacklo_epi64(a, c);
-        four[g][1] = _mm512_unpackhi_epi64(a, c);
-        four[g][2] = _mm512_unpacklo_epi64(b, d);
-        four[g][3] = _mm512_unpackhi_epi64(b, d);
-    }
-    for (int c = 0; c < 4; c++) { /* and the lanes of the four groups */
-        __m512i even_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0x88),
-                odd_a = _mm512_shuffle_i32x4(four[0][c], four[1][c], 0xDD);
-        __m512i even_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0x88),
-                odd_b = _mm512_shuffle_i32x4(four[2][c], four[3][c], 0xDD);
-        out[c] = _mm512_shuffle_i32x4(even_a, even_b, 0x88);
-        out[4 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0x88);
-        out[8 + c] = _mm512_shuffle_i32x4(even_a, even_b, 0xDD);
-        out[12 + c] = _mm512_shuffle_i32x4(odd_a, odd_b, 0xDD);
-    }
-}
-
 /* From a place in a row to what is asked for now: LEAD bytes on, or past the row's end as far into the same row of the
  * next sixteen, where they exist. */
 INLINE size_t lead_of(const matrix *w, size_t row, size_t at) {
@@ -413,8 +389,8 @@ INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, loa
         scale[r] = b.scale;
         d[r] = b.d;
     }
-    for (size_t i = 0; i < 4; i++) transpose(q[i], p->q + at * 64 + 16 * i);
-    transpose(scale, out); /* of chunks of 16 */
+    for (size_t i = 0; i < 4; i++) transpose_16(q[i], p->q + at * 64 + 16 * i);
+    transpose_16(scale, out); /* of chunks of 16 */
     for (size_t s = 0; s < 256 / sub; s++) p->scale[at * 16 + s] = out[s * sub / 16];
     for (size_t s = 0; s < 8; s++) p->pairs[at * 8 + s] = scale_pair(out[2 * s], out[2 * s + 1], -128);
     p->d[at] = _mm512_loadu_ps(d);
