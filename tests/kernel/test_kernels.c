@@ -362,6 +362,9 @@ static void check_cache(void) {
             check_attend(7, 33, 100, 700, 32, types[k], types[v], 0);
             check_attend(128, 32, 511, 530, 9, types[k], types[v], 0);
             check_attend(64, 128, 0, 40, 14, types[k], types[v], 5);
+            check_attend(128, 64, 40, 530, 17, types[k], types[v], 0);
+            check_attend(80, 80, 0, 290, 32, types[k], types[v], 0);
+            check_attend(1024, 40, 250, 300, 18, types[k], types[v], 0);
             check_attend(1024, 1024, 250, 262, 2, types[k], types[v], 0);
         }
     }
