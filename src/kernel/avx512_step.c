@@ -1,8 +1,8 @@
 /*
  * AVX-512: products with one token or two, which wait for memory and not for multipliers. Four streams of rows are read
  * in the order of memory, asked for ahead of time: one stream waits for every new page, sixteen are too many to follow.
- * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together. Weights
- * are taken apart once for both tokens.
+ * A block's integer sum stays spread over lanes until sixteen blocks, four of each stream, are reduced together.
+ * Weights are taken apart once for both tokens.
  */
 #include "kernel/avx512.h"
 
@@ -170,16 +170,9 @@ INLINE void weights_q3_k(const uint8_t *p, __m512i q[4]) {
     for (int i = 0; i < 4; i++) q[i] = or_bits(q[i], shift_halves(top, 2 * i - 2, 2 * i - 1), 4);
 }
 
-/* The steps of IQ4, plus 128. */
-INLINE __m512i iq4_steps(__m512i codes) {
-    const __m128i steps = _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
-                                        (char)181, (char)197, (char)217, (char)241);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(steps), codes);
-}
-
 /* In the order of run_256_whole: low halves of 32 bytes, then high ones. */
 INLINE void weights_iq4_xs(const uint8_t *p, __m512i q[4]) {
-    for (size_t i = 0; i < 4; i++) q[i] = iq4_steps(low_nibbles(shift_halves(twice(p + 8 + 32 * i), 0, 4)));
+    for (size_t i = 0; i < 4; i++) q[i] = lookup(iq4_table(), low_nibbles(shift_halves(twice(p + 8 + 32 * i), 0, 4)));
 }
 
 /* ---- four blocks of 32 of a row -------------------------------------------------------------- */
@@ -250,18 +243,12 @@ INLINE void blocks_q5_1(const four_blocks *b, __m512i q[2]) {
 
 INLINE void blocks_iq4_nl(const four_blocks *b, __m512i q[2]) {
     nibbles_of(b, 18, 2, q);
-    for (size_t i = 0; i < 2; i++) q[i] = iq4_steps(q[i]);
-}
-
-/* The E2M1 numbers, doubled, plus 12. */
-INLINE __m512i e2m1_numbers(__m512i codes) {
-    const __m128i numbers = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(numbers), codes);
+    for (size_t i = 0; i < 2; i++) q[i] = lookup(iq4_table(), q[i]);
 }
 
 INLINE void blocks_mxfp4(const four_blocks *b, __m512i q[2]) {
     nibbles_of(b, 17, 1, q);
-    for (size_t i = 0; i < 2; i++) q[i] = e2m1_numbers(q[i]);
+    for (size_t i = 0; i < 2; i++) q[i] = lookup(e2m1_table(), q[i]);
 }
 
 /* Two blocks of 34 bytes are longer than a register. Where there is none, the first is read again. */
@@ -440,15 +427,7 @@ INLINE void run_256_whole(const four_rows *g, const activations *a, size_t n_tok
     }
 }
 
-/* e8m0_half of the lowest byte of every lane. */
-INLINE __m512 e8m0_halves(__m512i v) {
-    const __m512i one = _mm512_set1_epi32(1);
-    __m512i e = _mm512_and_si512(v, _mm512_set1_epi32(255)), bits = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
-    __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmpgt_epi32_mask(e, one), tiny, bits));
-}
-
-/* ue4m3_half of the same. */
+/* ue4m3_half of the lowest byte of every lane. */
 INLINE __m512 ue4m3_halves(__m512i v) {
     const __m512i seven = _mm512_set1_epi32(7), one = _mm512_set1_epi32(1);
     __m512i e = _mm512_and_si512(v, _mm512_set1_epi32(255)), fraction = _mm512_and_si512(e, seven);
@@ -489,7 +468,8 @@ INLINE void run_32(const four_rows *g, const activations *a, size_t n_tok, size_
         head[j] = heads_of(&blocks, s.bytes, j);
     }
     __m512i halves = _mm512_or_si512(_mm512_or_si512(head[0], head[1]), _mm512_or_si512(head[2], head[3]));
-    __m512 d = s.power ? e8m0_halves(halves) : low_halves(halves), min = high_halves(halves);
+    const __m512i byte = _mm512_set1_epi32(255);
+    __m512 d = s.power ? half_powers(_mm512_and_si512(halves, byte)) : low_halves(halves), min = high_halves(halves);
     for (size_t t = 0; t < n_tok; t++) {
         __m512 scale = four_scales(a, n_tok, t, b, n), sum = four_sums(a, n_tok, t, b, n);
         __m512 value = _mm512_cvtepi32_ps(sum_four(dot[t]));
@@ -515,7 +495,7 @@ INLINE void run_64(const four_rows *g, const activations *a, size_t b, size_t n,
             memcpy(&d[j], p, sizeof d[j]);
             __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(p + 4)));
             v = _mm512_srlv_epi64(_mm512_permutexvar_epi64(spread_parts, v), right);
-            dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), e2m1_numbers(low_nibbles(v)), act);
+            dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), lookup(e2m1_table(), low_nibbles(v)), act);
         }
         /* lane 4 part + row */
         __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi32(d[0], d[1], d[2], d[3]));
@@ -595,8 +575,8 @@ SLOT(q5_0, 32, 22, .blocks = blocks_q5_0, .offset = 16)
 SLOT(q5_1, 32, 24, .blocks = blocks_q5_1, .has_min = true)
 SLOT(q8_0, 32, 34, .blocks = blocks_q8_0, .offset = 128)
 SLOT(iq4_nl, 32, 18, .blocks = blocks_iq4_nl, .offset = 128)
-SLOT(mxfp4, 32, 17, .blocks = blocks_mxfp4, .power = true, .offset = 12)
-SLOT(nvfp4, 64, 36, .offset = 12)
+SLOT(mxfp4, 32, 17, .blocks = blocks_mxfp4, .power = true, .offset = 128)
+SLOT(nvfp4, 64, 36, .offset = 128)
 /*           bytes head d */
 SLOT(q2_k, 256, 84, 0, 80, heads_q2_k, weights_q2_k, .has_min = true)
 SLOT(q3_k, 256, 110, 94, 108, heads_q3_k, weights_q3_k, .offset = 2)
