@@ -1,21 +1,20 @@
 /*
  * AVX2 (with FMA and F16C). vpmaddubsw forms sums of two products in int16, which it saturates, so each type says how
- * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. The whole bytes of Q8_0
- * and IQ4 go by halves of four bits.
+ * many such sums an int16 holds (`fit`); then scales multiply them, and sums go on in int32. Where weights fill a byte,
+ * as those of Q8_0 and IQ4, their magnitudes meet activations that take over their signs.
  */
 #include "kernel/avx2_step.h"
 #include "kernel/avx2_vectors.h"
 
-enum { TILE = 4, SPLIT_BYTES = true };
+enum { TILE = 4, BY_SIGN = true };
 
 /* Twice, one for each of the two sums of a lane. */
 INLINE __m256i scale_form(__m256i bytes, int k) { return two_bytes(bytes, k, k); }
 
-/* *sum += products of w and act, pairs of them in int16. Written out, since compilers would rather form all products
- * first, and run out of registers for them. */
-INLINE void add_pairs(__m256i *sum, __m256i w, __m256i act) {
-    __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(_mm256_maddubs_epi16(w, act)));
-}
+/* *sum += v, as int16 or as int32. Written out, since compilers would rather form all products first, and run out of
+ * registers for them. */
+INLINE void add_words(__m256i *sum, __m256i v) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(v)); }
+INLINE void add_doublewords(__m256i *sum, __m256i v) { __asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(v)); }
 
 /* Four inputs of all vectors against n tokens. */
 INLINE void tile_four(const uint8_t w[VECTORS][ROWS][4], const int8_t *q, size_t q_stride, size_t n, bool first,
@@ -28,7 +27,7 @@ INLINE void tile_four(const uint8_t w[VECTORS][ROWS][4], const int8_t *q, size_t
             if (first) {
                 pairs[t][i] = _mm256_maddubs_epi16(v[i], act);
             } else {
-                add_pairs(&pairs[t][i], v[i], act);
+                add_words(&pairs[t][i], _mm256_maddubs_epi16(v[i], act));
             }
         }
     }
@@ -42,11 +41,39 @@ INLINE void tile_pairs(const panel *p, size_t k, size_t count, const int8_t *q, 
     UNROLL for (size_t i = 1; i < count; i++) tile_four(w[i], q + 4 * i, q_stride, n, false, pairs);
 }
 
+/* total goes on with factor times the products of `count` times four inputs, of weights that are there by_sign. */
+INLINE void tile_signed(const panel *p, size_t k, size_t count, const int8_t *q, size_t q_stride, size_t n,
+                        __m256i factor, __m256i total[TILE]) {
+    UNROLL for (size_t i = 0; i < count; i++) {
+        const __m256i *at = (const void *)p->q[k / 4 + i];
+        __m256i magnitude = _mm256_load_si256(at), w = _mm256_load_si256(at + 1);
+        for (size_t t = 0; t < n; t++) {
+            __m256i act = _mm256_sign_epi8(four_bytes(q + t * q_stride + 4 * i), w);
+            add_doublewords(&total[t], _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, act), factor));
+        }
+    }
+}
+
+INLINE void signed_256(const panel *p, size_t at, const int8_t *q, const float *scale, size_t n,
+                       __m256 acc[MAX_TILE][VECTORS], const shape s) {
+    __m256i total[TILE];
+    for (size_t t = 0; t < n; t++) total[t] = _mm256_setzero_si256();
+    for (size_t k = 0; k < 256; k += s.sub)
+        tile_signed(p, at * 256 + k, s.sub / 4, q + k, 256, n, p->scale[(at * 256 + k) / s.sub][0], total);
+    for (size_t t = 0; t < n; t++) {
+        chain_256(&acc[t][0], _mm256_cvtepi32_ps(total[t]), _mm256_setzero_ps(), p, at, 0, scale[t], false);
+    }
+}
+
 INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
                      __m256 acc[MAX_TILE][VECTORS], const shape s) {
     __m256i total[TILE][VECTORS], other[TILE][VECTORS];
     int16_t sums[TILE][16];
     const size_t count = s.fit < s.sub / 4 ? s.fit : s.sub / 4, n_pairs = 128 / s.sub;
+    if (s.by_sign) {
+        signed_256(p, at, q, scale, n, acc, s);
+        return;
+    }
     for (size_t t = 0; t < n; t++) {
         sums_of_subs(sum + t * 16, s.sub, sums[t]);
         for (size_t v = 0; v < VECTORS; v++) other[t][v] = _mm256_setzero_si256();
@@ -61,48 +88,57 @@ INLINE void tile_256(const panel *p, size_t at, const int8_t *q, const int16_t *
     for (size_t t = 0; t < n; t++) {
         for (size_t v = 0; v < VECTORS; v++) {
             total[t][v] = _mm256_setzero_si256();
-            if (!s.has_min && !s.split) total[t][v] = _mm256_sub_epi32(total[t][v], other[t][v]);
+            if (!s.has_min) total[t][v] = _mm256_sub_epi32(total[t][v], other[t][v]);
         }
     }
     for (size_t k = 0; k < 256; k += 4 * count) {
         __m256i pairs[TILE][VECTORS];
         tile_pairs(p, at * 256 + k, count, q + k, 256, n, pairs);
         for (size_t v = 0; v < VECTORS; v++) {
-            __m256i factor = p->scale[(at * 256 + k) / s.sub][s.split ? 0 : v];
+            __m256i factor = p->scale[(at * 256 + k) / s.sub][v];
             for (size_t t = 0; t < n; t++)
                 total[t][v] = _mm256_add_epi32(total[t][v], _mm256_madd_epi16(pairs[t][v], factor));
         }
     }
     for (size_t t = 0; t < n; t++) {
-        if (s.split) {
-            total[t][0] = _mm256_add_epi32(_mm256_slli_epi32(total[t][0], 4), total[t][1]);
-            total[t][0] = _mm256_sub_epi32(total[t][0], other[t][0]);
-        }
-        for (size_t v = 0; v < (s.split ? 1 : VECTORS); v++) {
+        for (size_t v = 0; v < VECTORS; v++) {
             chain_256(&acc[t][v], _mm256_cvtepi32_ps(total[t][v]), _mm256_cvtepi32_ps(other[t][v]), p, at, v, scale[t],
                       s.has_min);
         }
     }
 }
 
+INLINE void signed_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
+                      __m256 acc[MAX_TILE][VECTORS]) {
+    __m256i total[TILE];
+    for (size_t t = 0; t < n; t++) total[t] = _mm256_setzero_si256();
+    tile_signed(p, at * 32, 8, q, 32, n, _mm256_set1_epi16(1), total);
+    for (size_t t = 0; t < n; t++) {
+        chain_32(&acc[t][0], _mm256_cvtepi32_ps(total[t]), four_bytes(sum + 2 * t), p, at, 0, scale[t], false);
+    }
+}
+
 INLINE void tile_32(const panel *p, size_t at, const int8_t *q, const int16_t *sum, const float *scale, size_t n,
                     __m256 acc[MAX_TILE][VECTORS], const shape s) {
-    const __m256i one = _mm256_set1_epi16(1), sixteen = _mm256_set1_epi16(16);
+    const __m256i one = _mm256_set1_epi16(1);
     __m256i total[TILE][VECTORS];
+    if (s.by_sign) {
+        signed_32(p, at, q, sum, scale, n, acc);
+        return;
+    }
     for (size_t k = 0; k < 32; k += 4 * s.fit) {
         __m256i pairs[TILE][VECTORS];
         tile_pairs(p, at * 32 + k, s.fit, q + k, 32, n, pairs);
         for (size_t t = 0; t < n; t++) {
             for (size_t v = 0; v < VECTORS; v++) {
-                __m256i m = _mm256_madd_epi16(pairs[t][v], s.split && v == 0 ? sixteen : one);
+                __m256i m = _mm256_madd_epi16(pairs[t][v], one);
                 total[t][v] = k == 0 ? m : _mm256_add_epi32(total[t][v], m);
             }
         }
     }
     for (size_t t = 0; t < n; t++) {
-        if (s.split) total[t][0] = _mm256_add_epi32(total[t][0], total[t][1]);
         __m256i two = four_bytes(sum + 2 * t), off = _mm256_madd_epi16(two, _mm256_set1_epi16((short)s.offset));
-        for (size_t v = 0; v < (s.split ? 1 : VECTORS); v++) {
+        for (size_t v = 0; v < VECTORS; v++) {
             if (!s.has_min) total[t][v] = _mm256_sub_epi32(total[t][v], off);
             chain_32(&acc[t][v], _mm256_cvtepi32_ps(total[t][v]), two, p, at, v, scale[t], s.has_min);
         }

@@ -207,7 +207,7 @@ INLINE __m256i whole_bytes(const __m256i *raw, int i, int j) {
 
 /* ---- panels ---------------------------------------------------------------------------------- */
 
-/* PANEL inputs of sixteen rows, or of eight where bytes are split. */
+/* PANEL inputs of sixteen rows, or of eight where a weight's magnitude and itself, signed, stand there. */
 typedef struct {
     uint8_t q[PANEL / 4][VECTORS][ROWS][4] __attribute__((aligned(32)));
     __m256i scale[PANEL / 16][VECTORS];  /* of a sub-block, in the form that the tier multiplies with */
@@ -241,7 +241,7 @@ typedef struct {
     bool is_signed;         /* what these give */
     bool has_min, has_bits; /* minimums; fifth bits before a block's nibbles */
     int offset;             /* of a super-block: its logarithm */
-    bool split;             /* its bytes fill both vectors: the upper four bits and the lower four */
+    bool by_sign;           /* its weights fill both vectors: their magnitudes, and they themselves, signed */
     size_t fit;             /* AVX2: how many sums of two products an int16 holds */
     size_t exact;           /* AVX-VNNI: how many sub-blocks a float32 sums up exactly */
 } shape;
@@ -261,11 +261,11 @@ INLINE __m256i two_bytes(__m256i v, int k, int l) {
 }
 
 /* Weights 4 i to 4 i + 3 of eight rows. */
-INLINE void put_weights(panel *out, size_t i, size_t v, __m256i w, bool split) {
+INLINE void put_weights(panel *out, size_t i, size_t v, __m256i w, bool by_sign) {
     __m256i *to = (void *)out->q[i];
-    if (split) {
-        to[0] = bits_at(w, 4, 0, 15);
-        to[1] = bits_at(w, 0, 0, 15);
+    if (by_sign) {
+        to[1] = _mm256_xor_si256(w, _mm256_set1_epi8((char)0x80));
+        to[0] = _mm256_abs_epi8(to[1]);
     } else {
         to[v] = w;
     }
@@ -288,13 +288,13 @@ INLINE void fill_256(panel *out, const uint8_t *const p[ROWS], size_t at, size_t
     if (s.decode) {
         __m256i w[QUANT_MAX_BLOCK / 4];
         s.decode(p, w);
-        for (size_t i = 0; i < 64; i++) put_weights(out, at * 64 + i, v, w[i], s.split);
+        for (size_t i = 0; i < 64; i++) put_weights(out, at * 64 + i, v, w[i], s.by_sign);
     } else {
         UNROLL for (int j = 0; j < 8; j += 4) {
             UNROLL for (int i = 0; i < 8; i++) {
                 s.load(p, raw, (size_t)i, (size_t)j);
                 UNROLL for (int k = j; k < j + 4; k++) {
-                    put_weights(out, at * 64 + (size_t)(8 * i + k), v, s.weights(raw, i, k), s.split);
+                    put_weights(out, at * 64 + (size_t)(8 * i + k), v, s.weights(raw, i, k), s.by_sign);
                 }
             }
         }
@@ -310,7 +310,7 @@ INLINE void fill_32(panel *out, const uint8_t *const p[ROWS], size_t skip, size_
     transpose(weights, 0, raw);
     if (s.has_bits) raw[4] = words(p, skip + s.at - 4);
     if (s.weights == whole_bytes) transpose(weights, 16, raw);
-    UNROLL for (int j = 0; j < 8; j++) put_weights(out, at * 8 + (size_t)j, v, s.weights(raw, 0, j), s.split);
+    UNROLL for (int j = 0; j < 8; j++) put_weights(out, at * 8 + (size_t)j, v, s.weights(raw, 0, j), s.by_sign);
     out->d[at][v] = d_of(p, skip, s);
     if (s.has_min) out->dmin[at][v] = halves(p, skip + 2); /* negated, as it stands in the file */
 }
@@ -384,7 +384,7 @@ INLINE void advance(const uint8_t *p[ROWS], size_t bytes) {
 /* Blocks [first, first + n) of the `rows` rows from `row` on; asks for those that begin `ahead` bytes behind them. */
 INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t first, size_t n, size_t ahead,
                  const shape s, scale_form_fn *scale_form) {
-    for (size_t v = 0; v < (s.split ? 1 : VECTORS); v++) {
+    for (size_t v = 0; v < (s.by_sign ? 1 : VECTORS); v++) {
         const uint8_t *p[ROWS];
         size_t skip = v * ROWS < rows ? v * ROWS : 0; /* a vector without rows repeats the first */
         find_rows(w, row + skip, rows - skip, p);
@@ -410,7 +410,7 @@ INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t fi
 INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                      size_t y_stride, scale_form_fn *scale_form, tile_fn *tile_block, size_t tile_size, const shape s) {
     const bool few = n_tok <= FEW;
-    size_t n_blocks = w->n_in / s.block, max_rows = s.split ? ROWS : VECTORS * ROWS;
+    size_t n_blocks = w->n_in / s.block, max_rows = s.by_sign ? ROWS : VECTORS * ROWS;
     size_t step = (few ? FEW_PANEL : PANEL) / s.block, span = few ? n_blocks : step;
     panel p;
     for (size_t begin = 0; begin < n_blocks; begin += span) {
@@ -454,8 +454,7 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
     SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8, .row_32 = q4_1_rows)                                 \
     SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4, .row_32 = q5_0_rows)         \
     SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4, .row_32 = q5_1_rows)      \
-    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = q8_0_rows,         \
-         .is_signed = true)                                                                                            \
+    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .by_sign = BY_SIGN, .row_32 = q8_0_rows, .is_signed = true)  \
     SLOT(q2_k, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true, .fit = 8, .exact = 16,          \
          .row_head = q2_k_head, .row_256 = q2_k_row)                                                                   \
     SLOT(q3_k, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .fit = 8, .exact = 16,            \

@@ -436,12 +436,12 @@ typedef struct {
  *   block sub bytes at; super-blocks: offsets are logarithms. Sums of `exact` sub-blocks stay below 2^24, for example
  *   32 weights x 127 x 127 x a scale of 32 for IQ4_XS. */
 #define IQ_SLOTS                                                                                                       \
-    SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .split = SPLIT_BYTES, .fit = 8, .row_32 = iq4_nl_rows,  \
+    SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .by_sign = BY_SIGN, .row_32 = iq4_nl_rows,              \
          .is_signed = true)                                                                                            \
     SLOT(mxfp4, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .fit = 4, .row_32 = mxfp4_rows)          \
     SLOT(nvfp4, 32, 16, 18, 0, .fill_two = fill_nvfp4, .offset = 12, .fit = 4)                                         \
-    SLOT(iq4_xs, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7, .split = SPLIT_BYTES,       \
-         .fit = 8, .exact = 1, .row_head = iq4_xs_head, .row_256 = iq4_xs_row, .is_signed = true)                      \
+    SLOT(iq4_xs, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7, .by_sign = BY_SIGN,         \
+         .exact = 1, .row_head = iq4_xs_head, .row_256 = iq4_xs_row, .is_signed = true)                                \
     SLOT_KIND(wide_32, 32, .offset = 6, .fit = 1, .exact = 2)                                                          \
     SLOT_KIND(wide_16, 16, .offset = 6, .fit = 1, .exact = 4)                                                          \
     SLOT_KIND(narrow_32, 32, .offset = 4, .fit = 4, .exact = 8)                                                        \

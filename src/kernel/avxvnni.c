@@ -6,7 +6,7 @@
 #include "kernel/avx2_step.h"
 #include "kernel/avx2_vectors.h"
 
-enum { TILE = MAX_TILE, SPLIT_BYTES = false };
+enum { TILE = MAX_TILE, BY_SIGN = false };
 
 INLINE __m256i scale_form(__m256i bytes, int k) {
     return _mm256_castps_si256(_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(bytes, 24 - 8 * k), 24)));
