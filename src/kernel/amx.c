@@ -440,7 +440,7 @@ KIND(tiles_scales, FOLD_SCALES, 32, true)
 void amx_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                 size_t y_stride) {
     const panel_shape *s = &avx512_shapes[w->type];
-    if (n_tok <= s->step) {
+    if (n_tok <= STEP_TOK) {
         avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);
     } else if (quant_types[w->type].block == 32) {
         (s->has_min ? tiles_32_min : tiles_32)(w, a, n_tok, row_begin, row_end, y, y_stride, s);

@@ -399,7 +399,7 @@ static panels_fn *panels_of(size_t block, const panel_shape *s, size_t n_tok) {
 void avx512_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                    size_t y_stride) {
     const panel_shape *s = &avx512_shapes[w->type];
-    if (n_tok <= s->step) {
+    if (n_tok <= STEP_TOK) {
         avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);
     } else {
         panels_of(quant_types[w->type].block, s, n_tok)(w, a, n_tok, row_begin, row_end, y, y_stride, s);

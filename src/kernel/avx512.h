@@ -7,7 +7,8 @@
 
 #include "kernel/kernel.h"
 
-enum { ROWS = 16 }; /* a lane each */
+/* ROWS: a lane each. STEP_TOK: tokens that avx512_step serves at most. */
+enum { ROWS = 16, STEP_TOK = 2 };
 
 /* Products with any number of tokens, of every type that has a panel_shape (avx512_panel.h). */
 matmul_fn avx512_matmul, amx_matmul;
@@ -15,7 +16,7 @@ matmul_fn avx512_matmul, amx_matmul;
 /* avx512_plain.c: the same of plain numbers. */
 matmul_fn avx512_f32, avx512_f16, avx512_bf16;
 
-/* By type: products with few tokens (avx512_step.c, avx512_iq.c). */
+/* By type: products with up to STEP_TOK tokens (avx512_step.c, avx512_iq.c). */
 extern matmul_fn *const avx512_step[QUANT_TYPE_COUNT];
 matmul_fn avx512_step_iq1_s, avx512_step_iq1_m, avx512_step_iq2_xxs, avx512_step_iq2_xs, avx512_step_iq2_s,
     avx512_step_iq3_xxs, avx512_step_iq3_s, avx512_step_tq1_0, avx512_step_tq2_0;

@@ -7,7 +7,7 @@
 #include "kernel/avx512_panel.h"
 #include "quant/iq_grids.h"
 
-enum { MAX_STEP = 2, LEAD = 512 };
+enum { LEAD = 512 };
 
 #define UNROLL _Pragma("GCC unroll 64")
 
@@ -335,12 +335,12 @@ INLINE void spread_scales(__m512i scale, __m512i out[4]) {
         out[i] = _mm512_permutexvar_epi32(_mm512_add_epi32(each, _mm512_set1_epi32(4 * i)), scale);
 }
 
-/* n_tok (at most MAX_STEP) tokens against rows [row, row + ROWS), of which n exist. */
+/* n_tok (at most STEP_TOK) tokens against rows [row, row + ROWS), of which n exist. */
 INLINE void step_256(const matrix *w, const activations *a, size_t n_tok, size_t row, size_t n, float *y,
                      size_t y_stride, load_fn *load) {
     const quant_row *type = &quant_types[w->type];
-    __m512 acc[MAX_STEP];
-    __m512i product[MAX_STEP][ROWS], act[MAX_STEP][4], sums[MAX_STEP];
+    __m512 acc[STEP_TOK];
+    __m512i product[STEP_TOK][ROWS], act[STEP_TOK][4], sums[STEP_TOK];
     const uint8_t *at[ROWS];
     point_at_rows(w, row, n, at);
     for (size_t t = 0; t < n_tok; t++) acc[t] = _mm512_setzero_ps();
@@ -398,7 +398,7 @@ INLINE void fill_256(panel *p, size_t at, const row_group *g, size_t offset, loa
 
 /* ---- matrices ------------------------------------------------------------------------------------ */
 
-/* Up to MAX_STEP tokens; a constant for a single one, so that its sums stay in registers. */
+/* Up to STEP_TOK tokens; a constant for a single one, so that its sums stay in registers. */
 INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                  size_t y_stride, load_fn *load) {
     for (size_t row = row_begin; row < row_end; row += ROWS) {

@@ -33,7 +33,6 @@ typedef enum {
 typedef struct {
     fill_fn *fill;
     fill_fn *pack;  /* NULL, or the same with packed weights */
-    size_t step;    /* up to so many tokens are avx512_step's */
     sums_kind sums; /* of a super-block, as are: */
     size_t sub;     /* weights under one scale; those summed at once for SUMS_FLAT */
     int offset;     /* of the weights in a panel */

@@ -6,8 +6,8 @@
  */
 #include "kernel/avx512.h"
 
-/* AHEAD: bytes between what is read and what is asked for. MAX_TOK: tokens that weights meet, once taken apart. */
-enum { AHEAD = 1536, MAX_TOK = 2 };
+/* AHEAD: bytes between what is read and what is asked for. */
+enum { AHEAD = 1536 };
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
@@ -333,11 +333,11 @@ INLINE void ask_ahead(const uint8_t *p, const four_rows *g, size_t bytes) {
 /* Four super-blocks from b on, or n where fewer are left, of four rows, against n_tok tokens: acc goes on. */
 INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
                     const shape s) {
-    __m512i product[MAX_TOK][4], other[MAX_TOK][8];
+    __m512i product[STEP_TOK][4], other[STEP_TOK][8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        __m512i part[MAX_TOK][4];
+        __m512i part[STEP_TOK][4];
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
 #pragma GCC unroll 4
@@ -379,11 +379,11 @@ INLINE void run_256(const four_rows *g, const activations *a, size_t n_tok, size
 INLINE void run_256_whole(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
                           const shape s) {
     const __m512i chunks = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3);
-    __m512i product[MAX_TOK][4], other[MAX_TOK][8];
+    __m512i product[STEP_TOK][4], other[STEP_TOK][8];
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         size_t k = i < n ? i : 0, offset = k * s.bytes;
-        __m512i part[MAX_TOK][4], act[MAX_TOK][4];
+        __m512i part[STEP_TOK][4], act[STEP_TOK][4];
         heads h;
         s.heads(load_heads(g, offset + s.head_at), &h);
         for (size_t t = 0; t < n_tok; t++) {
@@ -399,7 +399,7 @@ INLINE void run_256_whole(const four_rows *g, const activations *a, size_t n_tok
             s.weights(g->at[j] + offset, q);
             __m256i two = _mm512_extracti64x4_epi64(h.scale[j / 2], 1);
             if (j % 2 == 0) two = _mm512_castsi512_si256(h.scale[j / 2]);
-            __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(two)), sum[MAX_TOK];
+            __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(two)), sum[STEP_TOK];
             for (size_t t = 0; t < n_tok; t++) sum[t] = _mm512_setzero_ps();
             for (int v = 0; v < 4; v++) {
                 __m512i from = _mm512_add_epi32(chunks, _mm512_set1_epi32(4 * v));
@@ -453,7 +453,7 @@ INLINE void four_activations(const activations *a, size_t n_tok, size_t t, size_
 /* The same for blocks of 32: four of a row at once. */
 INLINE void run_32(const four_rows *g, const activations *a, size_t n_tok, size_t b, size_t n, __m128 acc[],
                    const shape s) {
-    __m512i dot[MAX_TOK][4], head[4], act[MAX_TOK][2];
+    __m512i dot[STEP_TOK][4], head[4], act[STEP_TOK][2];
     for (size_t t = 0; t < n_tok; t++) four_activations(a, n_tok, t, b, n, act[t]);
 #pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++) {
@@ -541,7 +541,7 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
         /* behind its end a stream goes on in the rows that may be the next call's */
         four_rows g = {.ahead = r * w->row_bytes + AHEAD < bytes ? AHEAD : AHEAD + 3 * bytes};
         size_t row[4];
-        __m128 acc[MAX_TOK];
+        __m128 acc[STEP_TOK];
         for (size_t j = 0; j < 4; j++) {
             row[j] = row_begin + j * quarter + r;
             size_t read = row[j] < row_end ? row[j] : row_begin + r; /* computed and not stored */
@@ -565,7 +565,7 @@ INLINE void step(const matrix *w, const activations *a, size_t n_tok, size_t row
         if (n_tok == 1 || s.block == 64) {                                                                             \
             step(w, a, 1, row_begin, row_end, y, y_stride, s);                                                         \
         } else {                                                                                                       \
-            step(w, a, MAX_TOK, row_begin, row_end, y, y_stride, s);                                                   \
+            step(w, a, STEP_TOK, row_begin, row_end, y, y_stride, s);                                                  \
         }                                                                                                              \
     }
 
