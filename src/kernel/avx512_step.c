@@ -204,7 +204,7 @@ INLINE __m512i bytes_of(const four_blocks *b, size_t bytes, size_t offset, size_
 
 /* The first four bytes of every block as word j of its lane; zeros beside it. */
 INLINE __m512i heads_of(const four_blocks *b, size_t bytes, size_t j) {
-    const __mmask64 word_j = 0x000F000F000F000F << 4 * j;
+    const __mmask64 word_j = (__mmask64)0x000F000F000F000F << 4 * j;
     uint8_t from[64];
     for (size_t i = 0; i < 64; i++) from[i] = (uint8_t)(i / 32 * 64 + i / 16 % 2 * bytes + i % 4);
     return _mm512_maskz_permutex2var_epi8(word_j, b->v[0], _mm512_loadu_si512(from), b->v[1]);
