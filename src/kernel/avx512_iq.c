@@ -86,8 +86,8 @@ INLINE size_t group_of_word(size_t w, size_t weights) {
     return weights == 8 ? 8 * j + k : 16 * (j / 2) + 2 * k + j % 2;
 }
 
-/* A group's byte of v in the lower half of its word. The bytes of four groups follow each other, the first's at `begin`;
- * those of the next four stand `skip` bytes behind them. */
+/* A group's byte of v in the lower half of its word. The bytes of four groups follow each other, the first's at
+ * `begin`; those of the next four stand `skip` bytes behind them. */
 INLINE __m512i places_of(__m512i v, size_t begin, size_t skip, size_t weights) {
     uint8_t from[64] = {0};
     UNROLL for (size_t w = 0; w < 32; w++) {
