@@ -55,6 +55,11 @@ INLINE __m512 cache_q8_0(const uint8_t *row, size_t at, __mmask16 mask) {
     return _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(half_bits(block))), _mm512_cvtepi32_ps(q));
 }
 
+/* n_rows rows of n values to floats, in one of these shapes: */
+typedef void load_tile_fn(const uint8_t *rows, size_t row_bytes, size_t n_rows, size_t n, float *out,
+                          load_cache_fn *load);
+
+/* out [n_rows][padded(n)] */
 INLINE void load_rows(const uint8_t *rows, size_t row_bytes, size_t n_rows, size_t n, float *out, load_cache_fn *load) {
     for (size_t r = 0; r < n_rows; r++, rows += row_bytes) {
         size_t at = 0;
@@ -65,18 +70,7 @@ INLINE void load_rows(const uint8_t *rows, size_t row_bytes, size_t n_rows, size
     }
 }
 
-/* out [n_rows][padded(n)] = rows of n values of this type */
-static void rows_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out) {
-    size_t row_bytes = quant_row_bytes(type, n);
-    switch (type) {
-    case QUANT_F16: load_rows(rows, row_bytes, n_rows, n, out, cache_f16); break;
-    case QUANT_BF16: load_rows(rows, row_bytes, n_rows, n, out, cache_bf16); break;
-    case QUANT_Q8_0: load_rows(rows, row_bytes, n_rows, n, out, cache_q8_0); break;
-    default: load_rows(rows, row_bytes, n_rows, n, out, cache_f32); break;
-    }
-}
-
-/* out [padded(n)][VALUES] = the same of up to VALUES rows, transposed, with zeros behind them */
+/* out [padded(n)][VALUES]: up to VALUES rows transposed, with zeros behind them */
 INLINE void load_columns(const uint8_t *rows, size_t row_bytes, size_t n_rows, size_t n, float *out,
                          load_cache_fn *load) {
     for (size_t r = 0; r < VALUES; r += LANES) {
@@ -93,14 +87,22 @@ INLINE void load_columns(const uint8_t *rows, size_t row_bytes, size_t n_rows, s
     }
 }
 
-static void columns_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out) {
+INLINE void to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out, load_tile_fn *tile) {
     size_t row_bytes = quant_row_bytes(type, n);
     switch (type) {
-    case QUANT_F16: load_columns(rows, row_bytes, n_rows, n, out, cache_f16); break;
-    case QUANT_BF16: load_columns(rows, row_bytes, n_rows, n, out, cache_bf16); break;
-    case QUANT_Q8_0: load_columns(rows, row_bytes, n_rows, n, out, cache_q8_0); break;
-    default: load_columns(rows, row_bytes, n_rows, n, out, cache_f32); break;
+    case QUANT_F16: tile(rows, row_bytes, n_rows, n, out, cache_f16); break;
+    case QUANT_BF16: tile(rows, row_bytes, n_rows, n, out, cache_bf16); break;
+    case QUANT_Q8_0: tile(rows, row_bytes, n_rows, n, out, cache_q8_0); break;
+    default: tile(rows, row_bytes, n_rows, n, out, cache_f32); break;
     }
+}
+
+static void rows_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out) {
+    to_f32(type, rows, n_rows, n, out, load_rows);
+}
+
+static void columns_to_f32(quant_type type, const uint8_t *rows, size_t n_rows, size_t n, float *out) {
+    to_f32(type, rows, n_rows, n, out, load_columns);
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
