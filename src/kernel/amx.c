@@ -263,26 +263,38 @@ INLINE void run_256(const folded f[2], const batch *b, float (*acc)[ROWS], const
 
 /* ---- blocks of 32 ---------------------------------------------------------------------------- */
 
-INLINE void dot_32(const folded *f, const batch *b, size_t start, size_t block, size_t tile, int32_t (*sum)[ROWS],
-                   const kind k) {
-    const int8_t *q = b->a->q + ((b->first + block) * b->n_tok + b->t0 + start) * 32;
-    const __m512i *w = f->w[block * 8 / STEP] + block * 8 % STEP;
+/* What a tile of tokens meets: blocks of a panel. */
+typedef struct {
+    const folded *f;
+    const batch *b;
+    size_t start; /* token */
+} meeting_32;
+
+/* Sums of a block, in tile `tile`, a constant. */
+INLINE void dot_32(const meeting_32 *m, size_t block, size_t tile, const kind k) {
+    const int8_t *q = m->b->a->q + ((m->b->first + block) * m->b->n_tok + m->b->t0 + m->start) * 32;
+    const __m512i *w = m->f->w[block * 8 / STEP] + block * 8 % STEP;
 #define DOT_32(c, a, b)                                                                                                \
-    TILE_ZERO(c);                                                                                                      \
     TILE_LOAD(a, q, 32);                                                                                               \
     TILE_LOAD(b, w, 64);                                                                                               \
-    TILE_DOT(c, a, b, k);                                                                                              \
-    TILE_SUMS(c, sum)
-    if (tile % 4 == 0) {
-        DOT_32(0, 4, 6);
-    } else if (tile % 4 == 1) {
-        DOT_32(1, 5, 7);
-    } else if (tile % 4 == 2) {
-        DOT_32(2, 4, 6);
-    } else {
-        DOT_32(3, 5, 7);
+    TILE_ZERO(c);                                                                                                      \
+    TILE_DOT(c, a, b, k)
+    switch (tile) {
+    case 0: DOT_32(0, 4, 6); break;
+    case 1: DOT_32(1, 5, 7); break;
+    case 2: DOT_32(2, 4, 6); break;
+    default: DOT_32(3, 5, 7);
     }
 #undef DOT_32
+}
+
+INLINE void store_32(size_t tile, int32_t (*sum)[ROWS]) {
+    switch (tile) {
+    case 0: TILE_SUMS(0, sum); break;
+    case 1: TILE_SUMS(1, sum); break;
+    case 2: TILE_SUMS(2, sum); break;
+    default: TILE_SUMS(3, sum);
+    }
 }
 
 /* n tokens of a tile go on with one block. */
@@ -300,20 +312,36 @@ INLINE void finish_block(const folded *f, const batch *b, size_t start, size_t b
     }
 }
 
-/* Blocks in fours: the sums of four are made while the four before go on. */
+typedef int32_t sums_32[4][TOKENS][ROWS];
+
+/* Blocks in fours, a tile each: block i is multiplied, i - 2 stored and i - 4 taken on, since a tile is not at hand
+ * soon, nor is what has just been stored. `more`: there are blocks [block, block + 4); `before`: and four before. */
+INLINE void four_32(const meeting_32 *m, size_t block, sums_32 sum, bool more, bool before, size_t n, __m512 *acc,
+                    const kind k) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        if (more) dot_32(m, block + i, i, k);
+        if (i < 2 ? before : more) store_32((i + 2) % 4, sum[(i + 2) % 4]);
+        if (before) finish_block(m->f, m->b, m->start, block + i - 4, (const int32_t(*)[ROWS])sum[i], n, acc, k);
+    }
+}
+
 INLINE void tile_32(const folded *f, const batch *b, const token_tile *t, size_t n_blocks, float (*acc)[ROWS], size_t n,
                     const kind k) {
-    int32_t sum[2][4][TOKENS][ROWS] __attribute__((aligned(64)));
+    const meeting_32 m = {f, b, t->start};
+    sums_32 sum __attribute__((aligned(64)));
     __m512 v[TOKENS];
+    size_t block = 0;
     for (size_t i = 0; i < n; i++) v[i] = _mm512_load_ps(acc[t->start + i]);
-    for (size_t block = 0; block < n_blocks + 4; block += 4) {
-#pragma GCC unroll 4
-        for (size_t i = 0; i < 4; i++) {
-            if (block + i < n_blocks) dot_32(f, b, t->start, block + i, i, sum[block / 4 % 2][i], k);
-            if (block > 0 && block - 4 + i < n_blocks)
-                finish_block(f, b, t->start, block - 4 + i, (const int32_t(*)[ROWS])sum[(block / 4 + 1) % 2][i], n, v,
-                             k);
-        }
+    if (n_blocks >= 4) {
+        four_32(&m, 0, sum, true, false, n, v, k);
+        for (block = 4; block + 4 <= n_blocks; block += 4) four_32(&m, block, sum, true, true, n, v, k);
+        four_32(&m, block, sum, false, true, n, v, k);
+    }
+    for (; block < n_blocks; block++) {
+        dot_32(&m, block, 0, k);
+        store_32(0, sum[0]);
+        finish_block(f, b, t->start, block, (const int32_t(*)[ROWS])sum[0], n, v, k);
     }
     for (size_t i = 0; i < n; i++) { /* those before `from` were another tile's */
         if (t->start + i >= t->from) _mm512_store_ps(acc[t->start + i], v[i]);

@@ -21,11 +21,8 @@ enum { TILE = 6, GROUPS = 8, KEPT = 512, FILL_COST = 4 };
 typedef struct {
     size_t block, sub;
     sums_kind sums;
-    bool has_min, packed;
+    bool has_min;
 } kind;
-
-/* Vectors of weights that a block has in a panel. */
-INLINE size_t weights_of(const kind s) { return s.block / (s.packed ? 8 : 4); }
 
 /* Sums of activations that a token brings to a block, as int32: of a block of 32 their sum times -offset, or, as a
  * float, itself; of a super-block pairs of int16. */
@@ -79,29 +76,13 @@ INLINE __m512i four_activations(const int8_t *q) {
     return v;
 }
 
-/* Weights as they stand in a panel, or of packed ones those in the lower or the upper nibbles: taking them from there
- * costs less than a panel twice as long. */
-typedef enum { BYTES, LOWER, UPPER } place;
-
-/* Read twice, by volatile instructions: compilers would keep all of a block's nibbles for their second half. */
-INLINE __m512i weights_at(const __m512i *w, place from) {
-    __m512i v;
-    if (from == BYTES) return *w;
-    if (from == LOWER) {
-        __asm__ volatile("vpandd %1, %2, %0" : "=v"(v) : "m"(*w), "v"(_mm512_set1_epi8(15)));
-        return v;
-    }
-    __asm__ volatile("vpsrlw $4, %1, %0" : "=v"(v) : "m"(*w));
-    return low_nibbles(v);
-}
-
 /* part[g][t] += sum of weight x activation over n_in inputs, in blocks of `stride`. A broadcast serves two products:
  * with one each, loads would bind. */
-INLINE void dots(__m512i part[2][TILE], const __m512i *w0, const __m512i *w1, place from, const int8_t *q,
-                 size_t stride, size_t n_in, size_t n) {
+INLINE void dots(__m512i part[2][TILE], const __m512i *w0, const __m512i *w1, const int8_t *q, size_t stride,
+                 size_t n_in, size_t n) {
 #pragma GCC unroll 8
     for (size_t k = 0; k < n_in / 4; k++) {
-        __m512i a = weights_at(w0 + k, from), b = weights_at(w1 + k, from);
+        __m512i a = w0[k], b = w1[k];
 #pragma GCC unroll 6
         for (size_t t = 0; t < n; t++) {
             __m512i x = four_activations(q + t * stride + 4 * k);
@@ -127,28 +108,19 @@ INLINE __m512i zero(void) {
 INLINE void zeros(__m512i v[2][TILE], size_t n) { EACH(g, t, n) v[g][t] = zero(); }
 
 /* Half a super-block's sums in float32. */
-INLINE void half_sums(const meeting *m, size_t at, size_t half, const int8_t *q, size_t n, __m512 value[2][TILE],
-                      const kind s) {
+INLINE void half_sums(const meeting *m, size_t at, size_t half, const int8_t *q, size_t n, __m512 value[2][TILE]) {
     const __m512i *w[2], *scale[2];
     for (size_t g = 0; g < 2; g++) {
-        w[g] = m->p[g]->q + at * weights_of(s) + half * weights_of(s) / 2;
+        w[g] = m->p[g]->q + at * 64 + half * 32;
         scale[g] = m->p[g]->scale + at * 16 + half * 4;
     }
     EACH(g, t, n) value[g][t] = _mm512_castsi512_ps(zero());
 #pragma GCC unroll 1
     for (size_t i = 0; i < 4; i++) {
         __m512i part[2][TILE];
-        const size_t v = s.packed ? i / 2 * 8 : i * 8;
-        const int8_t *x = q + half * 128 + 32 * i;
         ask_part(&m->next, at * 8 + half * 4 + i, PANEL / 32);
         zeros(part, n);
-        if (!s.packed) {
-            dots(part, w[0] + v, w[1] + v, BYTES, x, 256, 32, n);
-        } else if (i % 2 == 0) {
-            dots(part, w[0] + v, w[1] + v, LOWER, x, 256, 32, n);
-        } else {
-            dots(part, w[0] + v, w[1] + v, UPPER, x, 256, 32, n);
-        }
+        dots(part, w[0] + 8 * i, w[1] + 8 * i, q + half * 128 + 32 * i, 256, 32, n);
         EACH(g, t, n) {
             value[g][t] =
                 _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[g][t]), _mm512_castsi512_ps(scale[g][i]), value[g][t]);
@@ -168,11 +140,11 @@ INLINE void int_sums(const meeting *m, size_t at, const int8_t *q, size_t n, __m
         __m512i part[2][TILE];
         if (k % 32 == 0) ask_part(&m->next, at * 8 + k / 32, PANEL / 32);
         if (s.sums == SUMS_FLAT) {
-            dots(total, w[0] + k / 4, w[1] + k / 4, BYTES, q + k, 256, s.sub, n);
+            dots(total, w[0] + k / 4, w[1] + k / 4, q + k, 256, s.sub, n);
             continue;
         }
         zeros(part, n);
-        dots(part, w[0] + k / 4, w[1] + k / 4, BYTES, q + k, 256, s.sub, n);
+        dots(part, w[0] + k / 4, w[1] + k / 4, q + k, 256, s.sub, n);
         EACH(g, t, n) {
             __m512i x = _mm512_mullo_epi32(part[g][t], scale[g][k / s.sub]);
             total[g][t] = _mm512_add_epi32(total[g][t], x);
@@ -199,8 +171,8 @@ INLINE void tile_256(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE],
     __m512i other[2][TILE];
     if (s.sums == SUMS_FLOAT) {
         __m512 first[2][TILE], second[2][TILE];
-        half_sums(m, at, 0, q, n, first, s);
-        half_sums(m, at, 1, q, n, second, s);
+        half_sums(m, at, 0, q, n, first);
+        half_sums(m, at, 1, q, n, second);
         EACH(g, t, n) {
             __m512 value = _mm512_add_ps(first[g][t], second[g][t]);
             acc[g][t] = _mm512_fmadd_ps(value, scaled(m->p[g]->d[at], scale[t]), acc[g][t]);
@@ -237,13 +209,7 @@ INLINE void tile_32(const meeting *m, size_t at, size_t n, __m512 acc[2][TILE], 
     } else {
         EACH(g, t, n) total[g][t] = four_activations((const int8_t *)(sum + t));
     }
-    const __m512i *w0 = m->p[0]->q + at * weights_of(s), *w1 = m->p[1]->q + at * weights_of(s);
-    if (s.packed) {
-        dots(total, w0, w1, LOWER, q, 32, 16, n);
-        dots(total, w0, w1, UPPER, q + 16, 32, 16, n);
-    } else {
-        dots(total, w0, w1, BYTES, q, 32, 32, n);
-    }
+    dots(total, m->p[0]->q + at * 8, m->p[1]->q + at * 8, q, 32, 32, n);
     EACH(g, t, n) {
         __m512 value = _mm512_cvtepi32_ps(total[g][t]);
         acc[g][t] = _mm512_fmadd_ps(value, scaled(m->p[g]->d[at], scale[t]), acc[g][t]);
@@ -305,7 +271,6 @@ INLINE void matmul_kept(const matrix *w, const activations *a, size_t n_tok, siz
     const size_t n_blocks = w->n_in / k.block, per_panel = PANEL / k.block, bytes = quant_types[w->type].bytes;
     /* few tokens: rows after rows, each read to its end */
     const size_t n_first = n_kept < 2 * TILE ? n_kept : 2 * TILE, n_groups = n_kept == n_first ? 2 : GROUPS;
-    fill_fn *const fill = k.packed ? shape->pack : shape->fill;
     panel p[GROUPS];
     __m512 kept[GROUPS * KEPT]; /* sums: in y they may lie a power of two apart, where no cache keeps them */
     int32_t sums[PANEL / 32 * KEPT] __attribute__((aligned(64)));
@@ -321,7 +286,7 @@ INLINE void matmul_kept(const matrix *w, const activations *a, size_t n_tok, siz
                 row_group g = rows_from(w, row + r, n_rows - r);
                 for (size_t b = 0; b < n; b++) {
                     ask_part(&while_filling, r / ROWS * n + b, (n_rows + ROWS - 1) / ROWS * n);
-                    fill(&p[r / ROWS], b, &g, (first + b) * bytes);
+                    shape->fill(&p[r / ROWS], b, &g, (first + b) * bytes);
                 }
             }
             for (size_t b = 0; b < n; b++) {
@@ -376,7 +341,6 @@ typedef void panels_fn(const matrix *w, const activations *a, size_t n_tok, size
     }
 
 KIND(panels_32, 32, 32)
-KIND(panels_32_packed, 32, 32, .packed = true)
 KIND(panels_32_min, 32, 32, .has_min = true)
 KIND(panels_flat, 256, 64, SUMS_FLAT)
 KIND(panels_flat_min, 256, 64, SUMS_FLAT, true)
@@ -384,14 +348,12 @@ KIND(panels_int_16, 256, 16, SUMS_INT)
 KIND(panels_int_32, 256, 32, SUMS_INT)
 KIND(panels_int_32_min, 256, 32, SUMS_INT, true)
 KIND(panels_float_32_min, 256, 32, SUMS_FLOAT, true)
-KIND(panels_float_32_min_packed, 256, 32, SUMS_FLOAT, true, .packed = true)
 
-static panels_fn *panels_of(size_t block, const panel_shape *s, size_t n_tok) {
-    if (block == 32) return s->has_min ? panels_32_min : s->pack ? panels_32_packed : panels_32;
+static panels_fn *panels_of(size_t block, const panel_shape *s) {
+    if (block == 32) return s->has_min ? panels_32_min : panels_32;
     switch (s->sums) {
     case SUMS_FLAT: return s->has_min ? panels_flat_min : panels_flat;
-    /* many tokens: to take the weights apart again for each tile would take longer */
-    case SUMS_FLOAT: return n_tok > 2 * TILE ? panels_float_32_min : panels_float_32_min_packed;
+    case SUMS_FLOAT: return panels_float_32_min;
     default: return s->has_min ? panels_int_32_min : s->sub == 16 ? panels_int_16 : panels_int_32;
     }
 }
@@ -402,7 +364,7 @@ void avx512_matmul(const matrix *w, const activations *a, size_t n_tok, size_t r
     if (n_tok <= STEP_TOK) {
         avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);
     } else {
-        panels_of(quant_types[w->type].block, s, n_tok)(w, a, n_tok, row_begin, row_end, y, y_stride, s);
+        panels_of(quant_types[w->type].block, s)(w, a, n_tok, row_begin, row_end, y, y_stride, s);
     }
 }
 

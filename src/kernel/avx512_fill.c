@@ -131,11 +131,6 @@ static void fill_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
     fill_super_block(p, at, g, offset, s);
 }
 
-static void pack_q4_k(panel *p, size_t at, const row_group *g, size_t offset) {
-    head_q4_k(p, at, g, offset);
-    for (size_t i = 0; i < 4; i++) take_32(g, offset + 16 + 32 * i, p->q + at * 32 + 8 * i);
-}
-
 static void fill_q5_k(panel *p, size_t at, const row_group *g, size_t offset) {
     const super_block s = {64, head_q5_k, load_q5_k, weights_q5_k};
     fill_super_block(p, at, g, offset, s);
@@ -228,13 +223,6 @@ static void fill_q4_0(panel *p, size_t at, const row_group *g, size_t offset) {
     fill_nibbles(p->q + at * 8, g, offset + 2);
 }
 
-static void pack_q4_0(panel *p, size_t at, const row_group *g, size_t offset) {
-    __m512i head[4];
-    take_16(g, offset, head);
-    p->d[at] = low_halves(head[0]);
-    take_16(g, offset + 2, p->q + at * 4);
-}
-
 static void fill_q4_1(panel *p, size_t at, const row_group *g, size_t offset) {
     __m512i head[4];
     take_16(g, offset, head);
@@ -305,28 +293,28 @@ static void fill_iq4_xs(panel *p, size_t at, const row_group *g, size_t offset) 
 }
 
 /* clang-format off */
-/*                   fill                 pack       sums       sub offset */
+/*                   fill                 sums       sub offset */
 const panel_shape avx512_shapes[QUANT_TYPE_COUNT] = {
-    [QUANT_Q4_0]     = {fill_q4_0,           pack_q4_0, .offset = 8},
-    [QUANT_Q4_1]     = {fill_q4_1,           NULL,      .has_min = true},
-    [QUANT_Q5_0]     = {fill_q5_0,           NULL,      .offset = 16},
-    [QUANT_Q5_1]     = {fill_q5_1,           NULL,      .has_min = true},
-    [QUANT_Q8_0]     = {fill_q8_0,           NULL,      .offset = 128},
-    [QUANT_IQ4_NL]   = {fill_iq4_nl,         NULL,      .offset = 128},
-    [QUANT_MXFP4]    = {fill_mxfp4,          NULL,      .offset = 128},
-    [QUANT_Q2_K]     = {fill_q2_k,           NULL,      SUMS_FLAT,  64, .has_min = true},
-    [QUANT_Q3_K]     = {fill_q3_k,           NULL,      SUMS_FLAT,  64, Q3_K_OFFSET},
-    [QUANT_Q4_K]     = {fill_q4_k,           pack_q4_k, SUMS_FLOAT, 32, .has_min = true},
-    [QUANT_Q5_K]     = {fill_q5_k,           NULL,      SUMS_INT,   32, .has_min = true},
-    [QUANT_Q6_K]     = {fill_q6_k,           NULL,      SUMS_INT,   16, 32},
-    [QUANT_IQ1_S]    = {avx512_fill_iq1_s,   NULL,      SUMS_INT,   32, 128},
-    [QUANT_IQ1_M]    = {avx512_fill_iq1_m,   NULL,      SUMS_INT,   16, 128},
-    [QUANT_IQ2_XXS]  = {avx512_fill_iq2_xxs, NULL,      SUMS_INT,   32, 128},
-    [QUANT_IQ2_XS]   = {avx512_fill_iq2_xs,  NULL,      SUMS_INT,   16, 128},
-    [QUANT_IQ2_S]    = {avx512_fill_iq2_s,   NULL,      SUMS_INT,   16, 128},
-    [QUANT_IQ3_XXS]  = {avx512_fill_iq3_xxs, NULL,      SUMS_INT,   32, 128},
-    [QUANT_IQ3_S]    = {avx512_fill_iq3_s,   NULL,      SUMS_INT,   32, 128},
-    [QUANT_IQ4_XS]   = {fill_iq4_xs,         NULL,      SUMS_INT,   32, 128},
-    [QUANT_TQ1_0]    = {avx512_fill_tq1_0,   NULL,      SUMS_FLAT,  64, 128},
-    [QUANT_TQ2_0]    = {avx512_fill_tq2_0,   NULL,      SUMS_FLAT,  64, 128},
+    [QUANT_Q4_0]     = {fill_q4_0,           .offset = 8},
+    [QUANT_Q4_1]     = {fill_q4_1,           .has_min = true},
+    [QUANT_Q5_0]     = {fill_q5_0,           .offset = 16},
+    [QUANT_Q5_1]     = {fill_q5_1,           .has_min = true},
+    [QUANT_Q8_0]     = {fill_q8_0,           .offset = 128},
+    [QUANT_IQ4_NL]   = {fill_iq4_nl,         .offset = 128},
+    [QUANT_MXFP4]    = {fill_mxfp4,          .offset = 128},
+    [QUANT_Q2_K]     = {fill_q2_k,           SUMS_FLAT,  64, .has_min = true},
+    [QUANT_Q3_K]     = {fill_q3_k,           SUMS_FLAT,  64, Q3_K_OFFSET},
+    [QUANT_Q4_K]     = {fill_q4_k,           SUMS_FLOAT, 32, .has_min = true},
+    [QUANT_Q5_K]     = {fill_q5_k,           SUMS_INT,   32, .has_min = true},
+    [QUANT_Q6_K]     = {fill_q6_k,           SUMS_INT,   16, 32},
+    [QUANT_IQ1_S]    = {avx512_fill_iq1_s,   SUMS_INT,   32, 128},
+    [QUANT_IQ1_M]    = {avx512_fill_iq1_m,   SUMS_INT,   16, 128},
+    [QUANT_IQ2_XXS]  = {avx512_fill_iq2_xxs, SUMS_INT,   32, 128},
+    [QUANT_IQ2_XS]   = {avx512_fill_iq2_xs,  SUMS_INT,   16, 128},
+    [QUANT_IQ2_S]    = {avx512_fill_iq2_s,   SUMS_INT,   16, 128},
+    [QUANT_IQ3_XXS]  = {avx512_fill_iq3_xxs, SUMS_INT,   32, 128},
+    [QUANT_IQ3_S]    = {avx512_fill_iq3_s,   SUMS_INT,   32, 128},
+    [QUANT_IQ4_XS]   = {fill_iq4_xs,         SUMS_INT,   32, 128},
+    [QUANT_TQ1_0]    = {avx512_fill_tq1_0,   SUMS_FLAT,  64, 128},
+    [QUANT_TQ2_0]    = {avx512_fill_tq2_0,   SUMS_FLAT,  64, 128},
 };

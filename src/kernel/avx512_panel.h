@@ -9,9 +9,7 @@ enum { PANEL = 512 }; /* inputs that a panel holds */
 
 /* PANEL inputs of ROWS rows: lane r of every vector belongs to row r. */
 typedef struct {
-    /* four weights plus the shape's offset, unsigned; or, packed, eight as nibbles: the lower ones are those of the
-     * first half of 64 inputs, or of a block of 32 */
-    __m512i q[PANEL / 4];
+    __m512i q[PANEL / 4];      /* four weights plus the shape's offset, unsigned */
     __m512i scale[PANEL / 16]; /* of the weights under one scale: int32, or float32 for SUMS_FLOAT */
     /* two int16, for the sums of 16 and 16 activations: minimums, or -offset x scale; four of them a super-block for
      * the sums of 32 and 32 where there is a minimum for as many */
@@ -32,7 +30,6 @@ typedef enum {
 /* What products of panels need to know of a type. */
 typedef struct {
     fill_fn *fill;
-    fill_fn *pack;  /* NULL, or the same with packed weights */
     sums_kind sums; /* of a super-block, as are: */
     size_t sub;     /* weights under one scale; those summed at once for SUMS_FLAT */
     int offset;     /* of the weights in a panel */
