@@ -162,6 +162,23 @@ INLINE void tile_16(const panel *p, size_t at, const int8_t *q, const int16_t *s
     }
 }
 
+/*                block sub */
+KIND(nibbles_32, 32, 32, .fit = 8)
+KIND(nibbles_32_min, 32, 32, .fit = 8, .has_min = true)
+KIND(fives_32, 32, 32, .fit = 4)
+KIND(fives_32_min, 32, 32, .fit = 4, .has_min = true)
+KIND(bytes_32, 32, 32, .by_sign = true)
+KIND(parts_16, 32, 16, .fit = 4)
+KIND(q2_k_kind, 256, 16, .fit = 4, .has_min = true)
+KIND(q4_k_kind, 256, 32, .fit = 8, .has_min = true)
+KIND(q5_k_kind, 256, 32, .fit = 4, .has_min = true)
+KIND(q6_k_kind, 256, 16, .fit = 2)
+KIND(iq4_xs_kind, 256, 32, .by_sign = true)
+KIND(wide_32, 256, 32, .fit = 1)
+KIND(wide_16, 256, 16, .fit = 1)
+KIND(narrow_32, 256, 32, .fit = 4)
+KIND(narrow_16, 256, 16, .fit = 4)
+
 BLOCK_SLOTS
 IQ_SLOTS
 PLAIN_SLOTS

@@ -405,10 +405,24 @@ INLINE void fill(panel *out, const matrix *w, size_t row, size_t rows, size_t fi
     }
 }
 
+/* How panels of a type are filled, and what products need to know of it besides its kind. */
+typedef struct filling filling;
+typedef void fill_fn(panel *out, const matrix *w, size_t row, size_t rows, size_t first, size_t n, size_t ahead,
+                     const filling *f);
+struct filling {
+    fill_fn *fill;
+    size_t bytes; /* as a shape has them, like the others */
+    int offset;
+    size_t at; /* these where codebooks are looked up (avx2_iq.h) */
+    decode_fn *decode;
+    scales_fn *scales;
+    d_fn *d;
+};
+
 /* Few tokens: rows after rows, a short panel at a time, so that memory is read evenly. Many: a panel of all rows after
  * the next, so that the activations it meets stay in L2. */
 INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
-                     size_t y_stride, scale_form_fn *scale_form, tile_fn *tile_block, size_t tile_size, const shape s) {
+                     size_t y_stride, const filling *f, tile_fn *tile_block, size_t tile_size, const shape s) {
     const bool few = n_tok <= FEW;
     size_t n_blocks = w->n_in / s.block, max_rows = s.by_sign ? ROWS : VECTORS * ROWS;
     size_t step = (few ? FEW_PANEL : PANEL) / s.block, span = few ? n_blocks : step;
@@ -419,8 +433,9 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
             size_t next = row + 2 * max_rows <= w->n_out ? max_rows * w->row_bytes : 0; /* to the next rows */
             for (size_t first = begin; first < begin + span && first < n_blocks; first += step) {
                 size_t n = n_blocks - first < step ? n_blocks - first : step, t = 0, ahead = next;
-                if (few) ahead = first * s.bytes + LEAD < w->row_bytes || next == 0 ? LEAD : next - w->row_bytes + LEAD;
-                fill(&p, w, row, rows, first, n, ahead, s, scale_form);
+                if (few)
+                    ahead = first * f->bytes + LEAD < w->row_bytes || next == 0 ? LEAD : next - w->row_bytes + LEAD;
+                f->fill(&p, w, row, rows, first, n, ahead, f);
 #define TILES_OF(size)                                                                                                 \
     for (; t + size <= n_tok; t += size) tile(&p, a, n_tok, first, n, t, size, y + row, y_stride, rows, tile_block, s)
                 TILES_OF(tile_size);
@@ -432,39 +447,56 @@ INLINE void multiply(const matrix *w, const activations *a, size_t n_tok, size_t
     }
 }
 
-/* A type's slot, made of the tier's own scale_form, tile_256, tile_32, tile_16 and TILE, and of step (avx2_step.h). */
-#define SLOT(type, ...)                                                                                                \
-    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
-                              float *y, size_t y_stride) {                                                             \
-        const shape s = {__VA_ARGS__};                                                                                 \
-        if (n_tok == 1 && (s.row_256 || s.row_32)) {                                                                   \
-            step(w, a, row_begin, row_end, y, s);                                                                      \
-            return;                                                                                                    \
-        }                                                                                                              \
-        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form,                                             \
+/* Products of types that multiply alike, made of the tier's own tile_256, tile_32, tile_16 and TILE: what a shape says
+ * but for how weights come apart. */
+#define KIND(name, ...)                                                                                                \
+    static void name(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,  \
+                     size_t y_stride, const filling *f) {                                                              \
+        const shape s = {__VA_ARGS__, .offset = f->offset};                                                            \
+        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, f,                                                      \
                  s.block == 256 ? tile_256                                                                             \
                  : s.sub == 32  ? tile_32                                                                              \
                                 : tile_16,                                                                              \
                  TILE, s);                                                                                             \
     }
 
-/*   block sub bytes at */
+/* A type's slot, made of its kind, the tier's own scale_form, and step (avx2_step.h). */
+#define SLOT(type, kind, ...)                                                                                          \
+    static void type##_fill(panel *out, const matrix *w, size_t row, size_t rows, size_t first, size_t n,              \
+                            size_t ahead, const filling *f) {                                                          \
+        const shape s = {__VA_ARGS__};                                                                                 \
+        (void)f;                                                                                                       \
+        fill(out, w, row, rows, first, n, ahead, s, scale_form);                                                       \
+    }                                                                                                                  \
+    static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
+                              float *y, size_t y_stride) {                                                             \
+        const shape s = {__VA_ARGS__};                                                                                 \
+        if (n_tok == 1 && (s.row_256 || s.row_32)) {                                                                   \
+            step(w, a, row_begin, row_end, y, s);                                                                      \
+        } else {                                                                                                       \
+            const filling f = {type##_fill, s.bytes, s.offset};                                                        \
+            kind(w, a, n_tok, row_begin, row_end, y, y_stride, &f);                                                    \
+        }                                                                                                              \
+    }
+
+/*   type, kind, block sub bytes at */
 #define BLOCK_SLOTS                                                                                                    \
-    SLOT(q4_0, 32, 32, 18, 2, nibbles, .offset = 8, .fit = 8, .row_32 = q4_0_rows)                                     \
-    SLOT(q4_1, 32, 32, 20, 4, nibbles, .has_min = true, .fit = 8, .row_32 = q4_1_rows)                                 \
-    SLOT(q5_0, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .fit = 4, .row_32 = q5_0_rows)         \
-    SLOT(q5_1, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .fit = 4, .row_32 = q5_1_rows)      \
-    SLOT(q8_0, 32, 32, 34, 2, whole_bytes, .offset = 128, .by_sign = BY_SIGN, .row_32 = q8_0_rows, .is_signed = true)  \
-    SLOT(q2_k, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true, .fit = 8, .exact = 16,          \
+    SLOT(q4_0, nibbles_32, 32, 32, 18, 2, nibbles, .offset = 8, .row_32 = q4_0_rows)                                   \
+    SLOT(q4_1, nibbles_32_min, 32, 32, 20, 4, nibbles, .has_min = true, .row_32 = q4_1_rows)                           \
+    SLOT(q5_0, fives_32, 32, 32, 22, 6, nibbles_and_bits, .has_bits = true, .offset = 16, .row_32 = q5_0_rows)         \
+    SLOT(q5_1, fives_32_min, 32, 32, 24, 8, nibbles_and_bits, .has_bits = true, .has_min = true, .row_32 = q5_1_rows)  \
+    SLOT(q8_0, bytes_32, 32, 32, 34, 2, whole_bytes, .offset = 128, .by_sign = BY_SIGN, .row_32 = q8_0_rows,           \
+         .is_signed = true)                                                                                            \
+    SLOT(q2_k, q2_k_kind, 256, 16, 84, 80, q2_k_weights, q2_k_load, q2_k_scales, .has_min = true,                      \
          .row_head = q2_k_head, .row_256 = q2_k_row)                                                                   \
-    SLOT(q3_k, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .fit = 8, .exact = 16,            \
-         .row_head = q3_k_head, .row_256 = q3_k_row)                                                                   \
-    SLOT(q4_k, 256, 32, 144, 0, q4_k_weights, q4_k_load, q4_k_scales, .has_min = true, .fit = 8, .exact = 4,           \
+    SLOT(q3_k, narrow_16, 256, 16, 110, 108, q3_k_weights, q3_k_load, q3_k_scales, .offset = 2, .row_head = q3_k_head, \
+         .row_256 = q3_k_row)                                                                                          \
+    SLOT(q4_k, q4_k_kind, 256, 32, 144, 0, q4_k_weights, q4_k_load, q4_k_scales, .has_min = true,                      \
          .row_head = six_bits_head, .row_256 = q4_k_row)                                                               \
-    SLOT(q5_k, 256, 32, 176, 0, q5_k_weights, q5_k_load, q4_k_scales, .has_min = true, .fit = 4, .exact = 2,           \
+    SLOT(q5_k, q5_k_kind, 256, 32, 176, 0, q5_k_weights, q5_k_load, q4_k_scales, .has_min = true,                      \
          .row_head = six_bits_head, .row_256 = q5_k_row)                                                               \
-    SLOT(q6_k, 256, 16, 210, 208, q6_k_weights, q6_k_load, q6_k_scales, .offset = 5, .fit = 2, .exact = 2,             \
-         .row_head = q6_k_head, .row_256 = q6_k_row)
+    SLOT(q6_k, q6_k_kind, 256, 16, 210, 208, q6_k_weights, q6_k_load, q6_k_scales, .offset = 5, .row_head = q6_k_head, \
+         .row_256 = q6_k_row)
 
 #define BLOCK_SLOT_TABLE                                                                                               \
     [QUANT_Q4_0] = q4_0_matmul, [QUANT_Q4_1] = q4_1_matmul, [QUANT_Q5_0] = q5_0_matmul, [QUANT_Q5_1] = q5_1_matmul,    \

@@ -410,52 +410,41 @@ INLINE void fill_nvfp4(panel *out, const uint8_t *const p[ROWS], size_t at, size
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 /* Codebooks come apart in functions of their own, so that types which multiply alike share the rest. */
-typedef struct {
-    size_t bytes, at;
-    decode_fn *decode;
-    scales_fn *scales;
-    d_fn *d;
-} apart;
-
-#define SLOT_KIND(kind, n_sub, ...)                                                                                    \
-    static __attribute__((noinline)) void kind(const matrix *w, const activations *a, size_t n_tok, size_t row_begin,  \
-                                               size_t row_end, float *y, size_t y_stride, const apart *t) {            \
+#define FILL_APART(name, n_sub)                                                                                        \
+    static void name(panel *out, const matrix *w, size_t row, size_t rows, size_t first, size_t n, size_t ahead,       \
+                     const filling *f) {                                                                               \
         const shape s =                                                                                                \
-            {256, n_sub, t->bytes, t->at, .decode = t->decode, .scales = t->scales, .d = t->d, __VA_ARGS__};           \
-        multiply(w, a, n_tok, row_begin, row_end, y, y_stride, scale_form, tile_256, TILE, s);                         \
+            {256, n_sub, f->bytes, f->at, .decode = f->decode, .scales = f->scales, .d = f->d, .offset = f->offset};   \
+        fill(out, w, row, rows, first, n, ahead, s, scale_form);                                                       \
     }
 
 #define SLOT_APART(type, kind, ...)                                                                                    \
     static void type##_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end,   \
                               float *y, size_t y_stride) {                                                             \
-        static const apart t = {__VA_ARGS__};                                                                          \
-        kind(w, a, n_tok, row_begin, row_end, y, y_stride, &t);                                                        \
+        static const filling f = {__VA_ARGS__};                                                                        \
+        kind(w, a, n_tok, row_begin, row_end, y, y_stride, &f);                                                        \
     }
 
 /* Wide: unsigned bytes below 128; narrow: below 32.
- *   block sub bytes at; super-blocks: offsets are logarithms. Sums of `exact` sub-blocks stay below 2^24, for example
- *   32 weights x 127 x 127 x a scale of 32 for IQ4_XS. */
+ *   type, kind, block sub bytes at; or type, kind, fill, bytes, offset, at; super-blocks: offsets are logarithms */
 #define IQ_SLOTS                                                                                                       \
-    SLOT(iq4_nl, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .by_sign = BY_SIGN, .row_32 = iq4_nl_rows,              \
+    FILL_APART(fill_apart_16, 16)                                                                                      \
+    FILL_APART(fill_apart_32, 32)                                                                                      \
+    SLOT(iq4_nl, bytes_32, 32, 32, 18, 2, iq4_nl_weights, .offset = 128, .by_sign = BY_SIGN, .row_32 = iq4_nl_rows,    \
          .is_signed = true)                                                                                            \
-    SLOT(mxfp4, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .fit = 4, .row_32 = mxfp4_rows)          \
-    SLOT(nvfp4, 32, 16, 18, 0, .fill_two = fill_nvfp4, .offset = 12, .fit = 4)                                         \
-    SLOT(iq4_xs, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7, .by_sign = BY_SIGN,         \
-         .exact = 1, .row_head = iq4_xs_head, .row_256 = iq4_xs_row, .is_signed = true)                                \
-    SLOT_KIND(wide_32, 32, .offset = 6, .fit = 1, .exact = 2)                                                          \
-    SLOT_KIND(wide_16, 16, .offset = 6, .fit = 1, .exact = 4)                                                          \
-    SLOT_KIND(narrow_32, 32, .offset = 4, .fit = 4, .exact = 8)                                                        \
-    SLOT_KIND(narrow_16, 16, .offset = 4, .fit = 4, .exact = 16)                                                       \
-    SLOT_KIND(ternary, 32, .offset = 0, .fit = 8, .exact = 8)                                                          \
-    SLOT_APART(iq2_xxs, wide_32, 66, 0, iq2_xxs_decode, iq2_xxs_scales, halves_8th)                                    \
-    SLOT_APART(iq3_xxs, wide_32, 98, 0, iq3_xxs_decode, iq3_xxs_scales, halves_4th)                                    \
-    SLOT_APART(iq2_xs, wide_16, 74, 0, iq2_xs_decode, iq2_xs_scales, halves_8th)                                       \
-    SLOT_APART(iq2_s, wide_16, 82, 0, iq2_s_decode, iq2_s_scales, halves_8th)                                          \
-    SLOT_APART(iq3_s, narrow_32, 110, 0, iq3_s_decode, iq3_s_scales, halves)                                           \
-    SLOT_APART(iq1_s, narrow_32, 50, 0, iq1_s_decode, iq1_s_scales, halves_8th)                                        \
-    SLOT_APART(iq1_m, narrow_16, 56, 48, iq1_m_decode, iq1_m_scales, iq1_m_d)                                          \
-    SLOT_APART(tq1_0, ternary, 54, 52, tq1_0_decode, scales_of_one, halves)                                            \
-    SLOT_APART(tq2_0, ternary, 66, 64, tq2_0_decode, scales_of_one, halves)
+    SLOT(mxfp4, fives_32, 32, 32, 17, 1, mxfp4_weights, .d = e8m0_halves, .offset = 12, .row_32 = mxfp4_rows)          \
+    SLOT(nvfp4, parts_16, 32, 16, 18, 0, .fill_two = fill_nvfp4, .offset = 12)                                         \
+    SLOT(iq4_xs, iq4_xs_kind, 256, 32, 136, 0, iq4_xs_weights, iq4_xs_load, iq4_xs_scales, .offset = 7,                \
+         .by_sign = BY_SIGN, .row_head = iq4_xs_head, .row_256 = iq4_xs_row, .is_signed = true)                        \
+    SLOT_APART(iq2_xxs, wide_32, fill_apart_32, 66, 6, 0, iq2_xxs_decode, iq2_xxs_scales, halves_8th)                  \
+    SLOT_APART(iq3_xxs, wide_32, fill_apart_32, 98, 6, 0, iq3_xxs_decode, iq3_xxs_scales, halves_4th)                  \
+    SLOT_APART(iq2_xs, wide_16, fill_apart_16, 74, 6, 0, iq2_xs_decode, iq2_xs_scales, halves_8th)                     \
+    SLOT_APART(iq2_s, wide_16, fill_apart_16, 82, 6, 0, iq2_s_decode, iq2_s_scales, halves_8th)                        \
+    SLOT_APART(iq3_s, narrow_32, fill_apart_32, 110, 4, 0, iq3_s_decode, iq3_s_scales, halves)                         \
+    SLOT_APART(iq1_s, narrow_32, fill_apart_32, 50, 4, 0, iq1_s_decode, iq1_s_scales, halves_8th)                      \
+    SLOT_APART(iq1_m, narrow_16, fill_apart_16, 56, 4, 48, iq1_m_decode, iq1_m_scales, iq1_m_d)                        \
+    SLOT_APART(tq1_0, narrow_32, fill_apart_32, 54, 0, 52, tq1_0_decode, scales_of_one, halves)                        \
+    SLOT_APART(tq2_0, narrow_32, fill_apart_32, 66, 0, 64, tq2_0_decode, scales_of_one, halves)
 
 #define IQ_SLOT_TABLE                                                                                                  \
     [QUANT_IQ4_NL] = iq4_nl_matmul, [QUANT_MXFP4] = mxfp4_matmul, [QUANT_IQ4_XS] = iq4_xs_matmul,                      \

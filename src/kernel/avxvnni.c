@@ -176,6 +176,26 @@ INLINE void tile_16(const panel *p, size_t at, const int8_t *q, const int16_t *s
     }
 }
 
+/* Sums of `exact` sub-blocks stay below 2^24, for example 32 weights x 127 x 127 x a scale of 32 for IQ4_XS.
+ *                block sub */
+KIND(bytes_32, 32, 32)
+KIND(bytes_32_min, 32, 32, .has_min = true)
+KIND(parts_16, 32, 16)
+KIND(q2_k_kind, 256, 16, .exact = 16, .has_min = true)
+KIND(q4_k_kind, 256, 32, .exact = 4, .has_min = true)
+KIND(q5_k_kind, 256, 32, .exact = 2, .has_min = true)
+KIND(q6_k_kind, 256, 16, .exact = 2)
+KIND(iq4_xs_kind, 256, 32, .exact = 1)
+KIND(wide_32, 256, 32, .exact = 2)
+KIND(wide_16, 256, 16, .exact = 4)
+KIND(narrow_32, 256, 32, .exact = 8)
+KIND(narrow_16, 256, 16, .exact = 16)
+/* bytes of all magnitudes multiply alike here */
+#define nibbles_32     bytes_32
+#define nibbles_32_min bytes_32_min
+#define fives_32       bytes_32
+#define fives_32_min   bytes_32_min
+
 BLOCK_SLOTS
 IQ_SLOTS
 PLAIN_SLOTS
