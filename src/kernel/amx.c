@@ -14,6 +14,7 @@
 #include "kernel/avx512_panel.h"
 
 enum {
+    FEW = 12,         /* tokens that vectors are done with sooner, but where weights and scales are one byte */
     TOKENS = 16,      /* of a tile */
     MAX_TOKENS = 512, /* that meet a panel before the next one is folded */
     KEPT = 1 << 20,   /* bytes of activations that stay in L2 */
@@ -468,11 +469,12 @@ KIND(tiles_scales, FOLD_SCALES, 32, true)
 void amx_matmul(const matrix *w, const activations *a, size_t n_tok, size_t row_begin, size_t row_end, float *y,
                 size_t y_stride) {
     const panel_shape *s = &avx512_shapes[w->type];
-    if (n_tok <= STEP_TOK) {
-        avx512_step[w->type](w, a, n_tok, row_begin, row_end, y, y_stride);
-    } else if (quant_types[w->type].block == 32) {
+    const bool blocks_32 = quant_types[w->type].block == 32, flat = !blocks_32 && s->sums == SUMS_FLAT;
+    if (n_tok <= (flat ? STEP_TOK : FEW)) {
+        avx512_matmul(w, a, n_tok, row_begin, row_end, y, y_stride);
+    } else if (blocks_32) {
         (s->has_min ? tiles_32_min : tiles_32)(w, a, n_tok, row_begin, row_end, y, y_stride, s);
-    } else if (s->sums == SUMS_FLAT) {
+    } else if (flat) {
         (s->has_min ? tiles_flat_min : tiles_flat)(w, a, n_tok, row_begin, row_end, y, y_stride, s);
     } else if (s->has_min) {
         tiles_scales(w, a, n_tok, row_begin, row_end, y, y_stride, s);
