@@ -47,12 +47,13 @@ INLINE soon part_of(const soon x, size_t begin, size_t end, size_t n) {
     return (soon){x.at + from, x.n_bytes * end / n - from};
 }
 
-/* Asks for part i of n. In the order of memory: row by row a panel's bytes are too few for what fetches ahead itself.
+/* Asks for part i of n, into L2: the few lines that L1 waits for at once are not enough for memory. In its order: row
+ * by row a panel's bytes are too few for what fetches ahead itself.
  */
 INLINE void ask_part(const soon *x, size_t i, size_t n) {
     if (x->n_bytes == 0) return;
     const uint8_t *end = x->at + x->n_bytes * (i + 1) / n;
-    for (const uint8_t *p = x->at + x->n_bytes * i / n; p < end; p += 64) _mm_prefetch(p, _MM_HINT_T0);
+    for (const uint8_t *p = x->at + x->n_bytes * i / n; p < end; p += 64) _mm_prefetch(p, _MM_HINT_T1);
 }
 
 /* n tokens of those that meet a panel's blocks, and two panels: lane r of vector g belongs to row 16 g + r. */
