@@ -6,6 +6,8 @@
 #ifndef BACKEND_CUDA_PROGRAM_H
 #define BACKEND_CUDA_PROGRAM_H
 
+#include <assert.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -67,8 +69,9 @@ typedef struct {
 
 /* ---- operations -------------------------------------------------------------------------------- */
 
+/* These have no padding, whose bytes the tests' device may take for a pointer: flags are words, and `none` is 0. */
 typedef struct {
-    uint32_t block;
+    uint32_t block, none;
     int8_t *q;
     float *scale;
     int16_t *sum;
@@ -76,9 +79,9 @@ typedef struct {
 } device_act;
 
 typedef struct {
-    uint32_t n_rot;
-    bool halves;
+    uint32_t n_rot, halves;
     float scale;
+    uint32_t none;
     const double *inverse_frequency;
     float *cos, *sin;
 } device_rope;
@@ -87,12 +90,12 @@ typedef struct {
     uint8_t *k, *v;
     quant_type k_type, v_type;
     uint32_t n_head_kv, n_ctx, n_k, n_v, k_bytes, v_bytes; /* bytes a row */
-    uint32_t is_ring; /* bool; a word, so that the tests' device finds no stray pointer in padding */
+    uint32_t is_ring, none;
 } device_cache;
 
 typedef struct {
     uint32_t n_expert, n_used, n_group, n_group_used, gating; /* gating_kind */
-    bool normalise, by_logit;
+    uint32_t normalise, by_logit;
     float scale;
     uint32_t *expert, *slot, *first, *slot_token, *slot_expert;
     float *weight;
@@ -112,6 +115,13 @@ typedef struct {
     device_cache cache;
     device_routing routing;
 } device_op;
+
+static_assert(sizeof(device_act) == 2 * 4 + 4 * sizeof(void *) && sizeof(device_rope) == 4 * 4 + 3 * sizeof(void *) &&
+                  sizeof(device_cache) == 10 * 4 + 2 * sizeof(void *) &&
+                  sizeof(device_routing) == 8 * 4 + 6 * sizeof(void *) &&
+                  sizeof(device_op) == 18 * 4 + 8 * sizeof(void *) + sizeof(device_act) + sizeof(device_rope) +
+                                           sizeof(device_cache) + sizeof(device_routing),
+              "padding of an operation");
 
 /* What of a step kernels read in device memory, so that a captured graph serves every position. */
 typedef struct {
