@@ -10,8 +10,8 @@
 #include "base/cgroup.h"
 
 static const char *const names[CPU_TIER_COUNT] =
-    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVXVNNI] = "avxvnni",
-     [CPU_AVX512] = "avx512", [CPU_AMX] = "amx",   [CPU_NEON] = "neon"};
+    {[CPU_SCALAR] = "scalar", [CPU_AVX2] = "avx2", [CPU_AVXVNNI] = "avxvnni", [CPU_AVX512] = "avx512",
+     [CPU_AMX] = "amx",       [CPU_NEON] = "neon", [CPU_I8MM] = "i8mm"};
 
 const char *cpu_tier_name(cpu_tier tier) { return names[tier]; }
 
@@ -69,8 +69,10 @@ bool cpu_has(cpu_tier tier) {
 #include <sys/auxv.h>
 
 bool cpu_has(cpu_tier tier) {
-    enum { ASIMDDP = 1 << 20 }; /* of AT_HWCAP: the dot products; the rest of NEON is in every AArch64 */
-    return tier == CPU_SCALAR || (tier == CPU_NEON && (getauxval(AT_HWCAP) & ASIMDDP));
+    enum { ASIMDDP = 1 << 20, I8MM = 1 << 13 }; /* of AT_HWCAP and AT_HWCAP2; the rest of NEON is in every AArch64 */
+    bool neon = getauxval(AT_HWCAP) & ASIMDDP;
+    return tier == CPU_SCALAR || (tier == CPU_NEON && neon) ||
+           (tier == CPU_I8MM && neon && (getauxval(AT_HWCAP2) & I8MM));
 }
 #else
 bool cpu_has(cpu_tier tier) { return tier == CPU_SCALAR; }

@@ -12,6 +12,7 @@ typedef enum {
     CPU_AVX512,  /* x86: AVX-512 F, BW, DQ, VL, VNNI, VBMI, VBMI2, and BMI2 */
     CPU_AMX,     /* x86: those and AMX's tiles of int8 */
     CPU_NEON,    /* AArch64: NEON with dot products */
+    CPU_I8MM,    /* AArch64: those and products of matrices of int8 */
     CPU_TIER_COUNT
 } cpu_tier;
 

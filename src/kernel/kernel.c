@@ -16,6 +16,9 @@ static const kernels *const built[CPU_TIER_COUNT] = {
 #endif
 #elif defined(__aarch64__)
     [CPU_NEON] = &kernels_neon,
+#ifdef HAVE_I8MM
+    [CPU_I8MM] = &kernels_i8mm,
+#endif
 #endif
 };
 
@@ -33,7 +36,7 @@ const kernels *kernels_choose(gguf_error *err) {
             return k;
         }
     }
-    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avxvnni, avx512, amx and neon are known",
+    fail(err, GGUF_ERR_USAGE, "GGUF_CPU=%s: no such tier; scalar, avx2, avxvnni, avx512, amx, neon and i8mm are known",
          forced ? forced : "");
     return NULL;
 }

@@ -158,6 +158,7 @@ const kernels *kernels_choose(gguf_error *err);
 const kernels *kernels_of_tier(cpu_tier tier);
 
 /* One exported by each tier's file. */
-extern const kernels kernels_scalar, kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_amx, kernels_neon;
+extern const kernels kernels_scalar, kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_amx, kernels_neon,
+    kernels_i8mm;
 
 #endif

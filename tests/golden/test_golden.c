@@ -145,7 +145,7 @@ static void test_values(const golden *g, gguf_cache_type cache) {
 enum { LONG = 300 };
 
 /* Every tier there is; those that this machine lacks are passed over. */
-static const char *const tiers[] = {"scalar", "avx2", "avxvnni", "avx512", "neon"};
+static const char *const tiers[] = {"scalar", "avx2", "avxvnni", "avx512", "amx", "neon", "i8mm"};
 enum { N_TIERS = sizeof tiers / sizeof *tiers };
 
 /* The logits of the first n positions. */
@@ -240,7 +240,8 @@ static void test_bits(const char *options) {
         {"avx2", {.tier = "avx2"}},         {"avx2, batches of 5", {.tier = "avx2", .n_batch = 5}},
         {"avxvnni", {.tier = "avxvnni"}},   {"avxvnni, batches of 5", {.tier = "avxvnni", .n_batch = 5}},
         {"avx512", {.tier = "avx512"}},     {"avx512, batches of 5", {.tier = "avx512", .n_batch = 5}},
-        {"neon", {.tier = "neon"}},         {"neon, batches of 5", {.tier = "neon", .n_batch = 5}},
+        {"amx", {.tier = "amx"}},           {"neon", {.tier = "neon"}},
+        {"i8mm", {.tier = "i8mm"}},         {"neon, batches of 5", {.tier = "neon", .n_batch = 5}},
         {"no mmap", {.no_mmap = true}},
     };
     gguf_error err = {0};
