@@ -63,9 +63,10 @@ static void put_command(FILE *out, const command *c) {
 
 static void put_environment(FILE *out) {
     static const char *const others[][2] = {
-        {"GGUF_CPU", "scalar, avx2, avxvnni, avx512, amx or neon: which instructions to use instead of the best that "
-                     "are there. The "
-                     "results are the same."},
+        {"GGUF_CPU",
+         "scalar, avx2, avxvnni, avx512, amx, neon or i8mm: which instructions to use instead of the best that "
+         "are there. The "
+         "results are the same."},
         {"NO_COLOR", "when set, nothing is coloured."},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
