@@ -41,6 +41,14 @@ static uint64_t f32_avx512(uint64_t rounds) {
     return n;
 }
 
+#ifdef HAVE_AVXVNNI
+static uint64_t int8_avxvnni(uint64_t rounds) {
+    uint64_t n = rounds * 12 * 32;
+    LOOP(TWELVE("%{vex%} vpdpbusd", "ymm", 12, 13));
+    return n;
+}
+#endif
+
 /* Without VNNI a product of bytes takes three instructions: pairs to int16, pairs of these to int32, and the sum. */
 #define BYTES_AVX2(acc)                                                                                                \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm11\n\tvpmaddwd %%ymm12, %%ymm11, %%ymm11\n\t"                                   \
@@ -110,6 +118,9 @@ static const struct {
     [CPU_SCALAR] = {int8_plain, f32_plain},
 #if defined(__x86_64__)
     [CPU_AVX2] = {int8_avx2, f32_avx2},
+#ifdef HAVE_AVXVNNI
+    [CPU_AVXVNNI] = {int8_avxvnni, f32_avx2},
+#endif
     [CPU_AVX512] = {int8_avx512, f32_avx512},
 #elif defined(__aarch64__)
     [CPU_NEON] = {int8_neon, f32_neon},
